@@ -1,0 +1,86 @@
+// The catalogue of every answer that Gatehouse makes itself. The code is the contract: stable,
+// documented in docs/reference/errors.md (generated from here), never reused once retired.
+
+/** Who caused the failure: the client, this gateway, or what stands behind it. */
+export type ErrorSource = 'client' | 'gateway' | 'upstream'
+
+/** One kind of failure. `proxyStatus` is the error type of RFC 9209 section 2.3 it is reported as. */
+export interface ErrorKind {
+  readonly status: number
+  readonly source: ErrorSource
+  /** Whether a client may send the same request again and expect another answer. */
+  readonly retryable: boolean
+  readonly title: string
+  readonly proxyStatus: string
+}
+
+function kind(
+  status: number,
+  source: ErrorSource,
+  retryable: boolean,
+  proxyStatus: string,
+  title: string,
+): ErrorKind {
+  return { status, source, retryable, title, proxyStatus }
+}
+
+/** Every failure by its code. */
+export const ERRORS = {
+  // The request cannot be read with one meaning.
+  bad_request_line: kind(400, 'client', false, 'http_request_error', 'The request line is malformed.'),
+  bad_header: kind(400, 'client', false, 'http_request_error', 'A header field is malformed.'),
+  bad_framing: kind(400, 'client', false, 'http_request_error', 'The length of the request body is ambiguous.'),
+  bad_chunk: kind(400, 'client', false, 'http_request_error', 'The chunked request body is malformed.'),
+  bad_host: kind(400, 'client', false, 'http_request_error', 'The Host header is missing, repeated or malformed.'),
+  bad_target: kind(400, 'client', false, 'http_request_error', 'The request target is malformed or ambiguous.'),
+  bad_connection: kind(400, 'client', false, 'http_request_error', 'The Connection header names a field that it may not remove.'),
+  bad_upgrade: kind(400, 'client', false, 'http_request_error', 'The upgrade request is malformed.'),
+  bad_version: kind(400, 'client', false, 'http_request_error', 'The HTTP version is not supported.'),
+  method_refused: kind(400, 'client', false, 'http_request_denied', 'The method is not supported by this gateway.'),
+  expectation_failed: kind(417, 'client', false, 'http_request_error', 'The Expect header asks for something unknown.'),
+  // Limits.
+  target_too_long: kind(414, 'client', false, 'http_request_error', 'The request target is too long.'),
+  head_too_large: kind(431, 'client', false, 'http_request_error', 'The request header fields are too large.'),
+  body_too_large: kind(413, 'client', false, 'http_request_error', 'The request body is too large.'),
+  head_timeout: kind(408, 'client', true, 'http_request_error', 'The request head did not arrive in time.'),
+  body_timeout: kind(408, 'client', true, 'http_request_error', 'The request body did not arrive in time.'),
+  // Routing.
+  route_not_found: kind(404, 'gateway', false, 'destination_not_found', 'No route matches this request.'),
+  method_not_allowed: kind(405, 'gateway', false, 'http_request_denied', 'The route does not take this method.'),
+  // Reaching a service.
+  no_endpoint: kind(503, 'upstream', true, 'destination_unavailable', 'The service has no endpoint that can be used.'),
+  queue_full: kind(503, 'gateway', true, 'connection_limit_reached', 'Too many requests wait for a connection to the service.'),
+  queue_timeout: kind(503, 'gateway', true, 'connection_limit_reached', 'No connection to the service became free in time.'),
+  connect_refused: kind(502, 'upstream', true, 'connection_refused', 'The service refused the connection.'),
+  connect_timeout: kind(504, 'upstream', true, 'connection_timeout', 'The service did not accept the connection in time.'),
+  connect_failed: kind(502, 'upstream', true, 'destination_ip_unroutable', 'The service could not be reached.'),
+  tls_failed: kind(502, 'upstream', false, 'tls_protocol_error', 'The TLS handshake with the service failed.'),
+  tls_untrusted: kind(502, 'upstream', false, 'tls_certificate_error', "The service's certificate is not trusted."),
+  upstream_closed: kind(502, 'upstream', true, 'connection_terminated', 'The service closed the connection before it answered.'),
+  upstream_reset: kind(502, 'upstream', true, 'connection_terminated', 'The service reset the connection.'),
+  upstream_invalid: kind(502, 'upstream', false, 'http_protocol_error', 'The service sent an answer that is not valid HTTP.'),
+  upstream_head_too_large: kind(502, 'upstream', false, 'http_response_header_section_size', "The header of the service's answer is too large."),
+  upstream_truncated: kind(502, 'upstream', false, 'http_response_incomplete', "The service's answer ended early."),
+  upstream_upgrade_failed: kind(502, 'upstream', false, 'http_upgrade_failed', 'The service answered the upgrade with another protocol.'),
+  upstream_timeout: kind(504, 'upstream', true, 'http_response_timeout', 'The service did not answer in time.'),
+  upstream_idle: kind(504, 'upstream', true, 'http_response_timeout', 'The service stopped sending in the middle of its answer.'),
+  exchange_timeout: kind(504, 'gateway', true, 'http_response_timeout', 'The request took longer than the route allows.'),
+  // The gateway itself.
+  policy_failed: kind(500, 'gateway', true, 'proxy_internal_error', 'A policy failed while it handled the request.'),
+  internal: kind(500, 'gateway', true, 'proxy_internal_error', 'The gateway failed to handle the request.'),
+  loop_detected: kind(508, 'client', false, 'proxy_loop_detected', 'The request passed through this gateway too often.'),
+  draining: kind(503, 'gateway', true, 'proxy_internal_response', 'The gateway is shutting down.'),
+  overloaded: kind(503, 'gateway', true, 'proxy_internal_response', 'The gateway has too many connections.'),
+  // Policies.
+  cors_refused: kind(403, 'client', false, 'http_request_denied', 'The origin may not call this API.'),
+  // Ends that no client can be told about; they appear in logs and metrics only.
+  client_closed: kind(499, 'client', true, 'http_request_error', 'The client went away before it had its answer.'),
+} as const satisfies Record<string, ErrorKind>
+
+/** The stable name of a failure. */
+export type ErrorCode = keyof typeof ERRORS
+
+/** Looks a code up, with the wide type. */
+export function errorKind(code: ErrorCode): ErrorKind {
+  return ERRORS[code]
+}

@@ -1,0 +1,82 @@
+// The contract of a policy: five moments, no more. A policy knows the exchange and what its
+// environment hands it; it imports no other policy and reaches for nothing with side effects.
+import type { z } from 'zod'
+import type { ErrorCode } from '../../errors.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Exchange } from './exchange.ts'
+import type { ProblemDetails, Reply } from './reply.ts'
+
+/** What a hook that may stop the request returns: nothing (go on), a reply (stop), or a wait for either. */
+// biome-ignore lint/suspicious/noConfusingVoidType: a hook without a return statement is the common case
+export type Verdict = void | Reply | Promise<void | Reply>
+
+/** The moments at which a policy takes part. A moment left out costs nothing per request. */
+export interface PolicyHooks {
+  /** The request head is known, nothing was forwarded. May stop the request or wait. */
+  onRequest?(exchange: Exchange): Verdict
+  /** The head of an attempt is about to be written; runs again for every retry. */
+  onForward?(exchange: Exchange): void
+  /** The response head is known, the upstream's or a reply's. Runs last in, first out. */
+  onResponse?(exchange: Exchange): void
+  /**
+   * A chunk of the request body; null marks its end. Returns what goes on in its place (null: nothing),
+   * or a reply, which ends the exchange. The memory is the hook's only until it returns.
+   */
+  onRequestBody?(exchange: Exchange, chunk: Buffer | null): Buffer | Reply | null
+  /** A chunk of the response body; null marks its end. Returns what goes on in its place. */
+  onResponseBody?(exchange: Exchange, chunk: Buffer | null): Buffer | null
+  /** The exchange is over, whatever happened. Runs exactly once for every stage that saw the request. */
+  onFinish?(exchange: Exchange): void
+  /** The last exchange of the snapshot has ended; give back what `create` took. */
+  dispose?(): void
+}
+
+/** Writes structured log lines; never blocks a request. */
+export interface PolicyLog {
+  info(fields: Readonly<Record<string, unknown>>, message: string): void
+  warn(fields: Readonly<Record<string, unknown>>, message: string): void
+  error(fields: Readonly<Record<string, unknown>>, message: string): void
+  /** Hands over one ready line of JSON, without a line break. */
+  line(json: string): void
+}
+
+/** What a policy is given to work with. */
+export interface PolicyEnvironment {
+  /** The route this instance is compiled for. */
+  readonly route: { readonly id: string }
+  readonly clock: Clock
+  readonly log: PolicyLog
+  /** Reserves a place in `exchange.slots` for this instance's own state. */
+  slot(): number
+  /** Builds an answer once, to be returned for many requests. */
+  reply(status: number, headers?: Readonly<Record<string, string | readonly string[]>>, body?: string | Buffer): Reply
+  /** Builds the answer for a failure of the catalogue. */
+  problem(code: ErrorCode, details?: ProblemDetails): Reply
+}
+
+/** How a policy treats a body: it only looks on, or it may change bytes and length. */
+export type BodyUse = 'observe' | 'transform'
+
+/** A policy: its schema, its promises and the code that makes its hooks. */
+export interface PolicyDefinition<Schema extends z.ZodType = z.ZodType> {
+  /** Lower case with dashes; the name in the configuration and of the folder. */
+  readonly name: string
+  /** One sentence for listings and the reference. */
+  readonly summary: string
+  readonly settings: Schema
+  /** Facts that an earlier policy must provide, for example `consumer`. */
+  readonly needs?: readonly string[]
+  readonly provides?: readonly string[]
+  readonly body?: { readonly request?: BodyUse; readonly response?: BodyUse }
+  /** Settings that must compile; they appear in the reference. */
+  readonly examples: readonly z.input<Schema>[]
+  /** Runs once per route per snapshot: prepare everything here. */
+  create(settings: z.output<Schema>, environment: PolicyEnvironment): PolicyHooks
+}
+
+/** Declares a policy; returns it unchanged, with its types inferred. */
+export function definePolicy<Schema extends z.ZodType>(
+  definition: PolicyDefinition<Schema>,
+): PolicyDefinition<Schema> {
+  return definition
+}
