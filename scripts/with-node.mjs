@@ -8,13 +8,20 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const node = join(root, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node')
+const node = join(
+  root,
+  'node_modules',
+  'node',
+  'bin',
+  process.platform === 'win32' ? 'node.exe' : 'node',
+)
 const stamp = join(root, 'node_modules', '.gatehouse-installed')
 
 /** What the installed tree was made from; another lock file means another install. */
 function fingerprint() {
   const hash = createHash('sha256')
-  for (const name of ['package.json', 'package-lock.json']) hash.update(readFileSync(join(root, name)))
+  for (const name of ['package.json', 'package-lock.json'])
+    hash.update(readFileSync(join(root, name)))
   return hash.digest('hex')
 }
 
@@ -49,15 +56,30 @@ if (!isInstalled()) install()
 const [script, ...rest] = process.argv.slice(2)
 if (script === undefined) process.exit(0)
 const flags = []
-while (rest[0]?.startsWith('--node-option=')) flags.push(rest.shift().slice('--node-option='.length))
+while (rest[0]?.startsWith('--node-option='))
+  flags.push(rest.shift().slice('--node-option='.length))
 const child = spawn(node, [...flags, join(root, script), ...rest], { stdio: 'inherit' })
 
 // A terminal sends Ctrl-C to the whole group; a supervisor signals this process alone.
+let signalled = false
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => {
+    signalled = true
     if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal)
   })
 }
+
+// npm runs scripts through a shell, and a shell that is told to end does not tell its child. Whoever
+// ends npm means this process too.
+if (process.env.npm_lifecycle_event !== undefined) {
+  const parent = process.ppid
+  setInterval(() => {
+    if (process.ppid === parent || signalled) return
+    signalled = true
+    child.kill('SIGTERM')
+  }, 200).unref()
+}
+
 child.on('exit', (code, signal) => {
   if (signal !== null) {
     process.removeAllListeners(signal)

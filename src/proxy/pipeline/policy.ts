@@ -49,7 +49,11 @@ export interface PolicyEnvironment {
   /** Reserves a place in `exchange.slots` for this instance's own state. */
   slot(): number
   /** Builds an answer once, to be returned for many requests. */
-  reply(status: number, headers?: Readonly<Record<string, string | readonly string[]>>, body?: string | Buffer): Reply
+  reply(
+    status: number,
+    headers?: Readonly<Record<string, string | readonly string[]>>,
+    body?: string | Buffer,
+  ): Reply
   /** Builds the answer for a failure of the catalogue. */
   problem(code: ErrorCode, details?: ProblemDetails): Reply
 }

@@ -28,7 +28,8 @@ const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
  */
 export function fieldLine(name: string, value: string): string {
   if (!FIELD_NAME.test(name)) throw new TypeError(`"${name}" is not a valid header name`)
-  if (!FIELD_VALUE.test(value)) throw new TypeError(`the value of "${name}" holds a byte that no header may carry`)
+  if (!FIELD_VALUE.test(value))
+    throw new TypeError(`the value of "${name}" holds a byte that no header may carry`)
   return `${name}: ${value}\r\n`
 }
 

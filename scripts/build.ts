@@ -1,0 +1,75 @@
+// `npm run build [-- folder]`: makes dist/ (or the folder), what the published package runs. JavaScript
+// and declarations by tsc; then what tsc leaves as it is: module paths in URLs, files that are not
+// TypeScript, the entry's mode.
+import { spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  globSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+
+const root = join(import.meta.dirname, '..')
+const source = join(root, 'src')
+const target = resolve(process.argv[2] ?? join(root, 'dist'))
+
+rmSync(target, { recursive: true, force: true })
+compile()
+for (const file of globSync('**/*.js', { cwd: target })) {
+  const path = join(target, file)
+  const text = readFileSync(path, 'utf8')
+  const rewritten = rewriteModuleUrls(text)
+  if (rewritten !== text) writeFileSync(path, rewritten)
+  refuseSourcePaths(file, rewritten)
+}
+copyOtherFiles()
+makeExecutable(join(target, 'main.js'))
+
+function compile(): void {
+  const tsc = join(root, 'node_modules/typescript/bin/tsc')
+  const project = join(import.meta.dirname, 'tsconfig.build.json')
+  const { status } = spawnSync(process.execPath, [tsc, '-p', project, '--outDir', target], {
+    stdio: 'inherit',
+  })
+  if (status !== 0) fail('tsc found errors; see above')
+}
+
+/** tsc rewrites the extension in imports, but not where a worker or a process is started by URL. */
+function rewriteModuleUrls(text: string): string {
+  return text.replace(
+    /(\bnew URL\(\s*|\bimport\.meta\.resolve\(\s*)(['"])(\.[^'"\n]*)\.ts\2/g,
+    '$1$2$3.js$2',
+  )
+}
+
+/** A path of a source file that is still in the output would only fail when it runs. */
+function refuseSourcePaths(file: string, text: string): void {
+  for (const [, path = ''] of text.matchAll(/['"`](\.{1,2}\/[^'"`\n]*\.ts)['"`]/g)) {
+    if (existsSync(join(source, dirname(file), path))) {
+      fail(`dist/${file} still names ${path}: write it as new URL('${path}', import.meta.url)`)
+    }
+  }
+}
+
+function copyOtherFiles(): void {
+  for (const file of globSync('**/*.{json,html,css,svg}', { cwd: source })) {
+    cpSync(join(source, file), join(target, file))
+  }
+  cpSync(join(root, 'schema/gatehouse.schema.json'), join(target, 'gatehouse.schema.json'))
+}
+
+function makeExecutable(path: string): void {
+  const shebang = '#!/usr/bin/env node\n'
+  const text = readFileSync(path, 'utf8')
+  if (!text.startsWith('#!')) writeFileSync(path, shebang + text)
+  chmodSync(path, 0o755)
+}
+
+function fail(message: string): never {
+  process.stderr.write(`build: ${message}\n`)
+  process.exit(1)
+}

@@ -1,0 +1,17 @@
+// Checks that one value alone cannot fail: what names each other exists, fits and makes sense.
+import { checkFiles } from './check/files.ts'
+import type { CheckInput } from './check/input.ts'
+import { checkPolicies } from './check/policies.ts'
+import { checkRoutes } from './check/routes.ts'
+import { checkServices } from './check/services.ts'
+import type { Finding } from './problem.ts'
+
+/** Everything that is wrong with a document beyond its schema. */
+export function checkDocument(input: CheckInput): Finding[] {
+  return [
+    ...checkServices(input),
+    ...checkFiles(input),
+    ...checkPolicies(input),
+    ...checkRoutes(input),
+  ]
+}

@@ -1,0 +1,188 @@
+// From the document to what exchanges run on. Takes it in steps, so that a thread can serve requests
+// in between.
+import type { Clock } from '../lib/clock.ts'
+import type { TimerWheel } from '../lib/timer-wheel.ts'
+import { TargetFlag } from '../proxy/http/message-head.ts'
+import { TRAILERS_ALLOWED } from '../proxy/http/trailers.ts'
+import { compileCondition } from '../proxy/pipeline/condition.ts'
+import type { PolicyDefinition, PolicyLog } from '../proxy/pipeline/policy.ts'
+import { problem, type Reply, reply } from '../proxy/pipeline/reply.ts'
+import { hookFlags, type RouteCounters, STAGES_MAX } from '../proxy/pipeline/route.ts'
+import type { Route, Target } from '../proxy/pipeline/run.ts'
+import { Stage } from '../proxy/pipeline/stage.ts'
+import { UnmatchedTarget } from '../proxy/pipeline/targets/respond.ts'
+import { RoutingTableBuilder } from '../proxy/router/routing-table.ts'
+import type { Service, ServiceCounters } from '../proxy/upstream/service.ts'
+import { compileService } from './compile-service.ts'
+import { compileTarget } from './compile-target.ts'
+import type { Document, PolicyUse, RouteDocument } from './schema.ts'
+import { Snapshot } from './snapshot.ts'
+
+/** What a thread provides to the compiler. */
+export interface CompileEnvironment {
+  readonly policies: ReadonlyMap<string, PolicyDefinition>
+  readonly clock: Clock
+  readonly wheel: TimerWheel
+  readonly log: PolicyLog
+  /** The thread's service of this name; its settings change only when the snapshot goes live. */
+  service(name: string): Service
+  routeCounters(routeId: string): RouteCounters
+  serviceCounters(service: string): ServiceCounters
+  countShadowed(stage: Stage, reply: Reply): void
+  /** Reads a file that the document names; what it returns is text. @throws when it cannot. */
+  readFile(path: string): string
+}
+
+/** The id of what happens where no route matches. */
+export const UNMATCHED_ROUTE_ID = '(unmatched)'
+
+/**
+ * Compiles in steps; run the generator to its end for the snapshot.
+ * @throws Error with the place and the reason when a policy or a file refuses.
+ */
+export function* compileSnapshot(
+  document: Document,
+  generation: number,
+  environment: CompileEnvironment,
+): Generator<void, Snapshot> {
+  const services = new Map()
+  for (const service of document.services) {
+    services.set(service.name, compileService(service, environment))
+    yield
+  }
+  const made: Stage[] = []
+  const builder = new RoutingTableBuilder<Route>()
+  for (const route of document.routes) {
+    const compiled = compileRoute(route, document, environment, made)
+    builder.add({ id: route.id, ...route.match, value: compiled })
+    yield
+  }
+  const unmatched = plan(UNMATCHED_ROUTE_ID, document.use, new UnmatchedTarget(), environment, made)
+  return new Snapshot({
+    generation,
+    document,
+    table: builder.finish(),
+    unmatched,
+    services,
+    forwarded: document.forwarded,
+    viaLine: document.via === null ? '' : `Via: 1.1 ${document.via}\r\n`,
+    trailersAllowed: new Set([...TRAILERS_ALLOWED, ...document.limits.trailers]),
+    stages: made,
+    clock: environment.clock,
+    wheel: environment.wheel,
+    log: environment.log,
+    countShadowed: environment.countShadowed,
+  })
+}
+
+/** Compiles without a pause. */
+export function compileAtOnce(
+  document: Document,
+  generation: number,
+  environment: CompileEnvironment,
+): Snapshot {
+  const steps = compileSnapshot(document, generation, environment)
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+  }
+}
+
+function compileRoute(
+  route: RouteDocument,
+  document: Document,
+  environment: CompileEnvironment,
+  made: Stage[],
+): Route {
+  const target = compileTarget(route, document, environment)
+  const base = plan(route.id, [...document.use, ...route.use], target, environment, made)
+  const forward = route.target.kind === 'forward' ? route.target : null
+  const refused =
+    (route.allowDoubleSlash ? 0 : TargetFlag.doubleSlash) |
+    (route.allowEncodedPercent ? 0 : TargetFlag.encodedPercent) |
+    (route.encodedSlash === 'keep' ? 0 : TargetFlag.encodedSlash)
+  return {
+    ...base,
+    targetFlagsRefused: refused,
+    upgrades: forward === null ? [] : forward.upgrade,
+    exchangeTimeoutMs: forward === null ? 0 : exchangeTimeout(forward, document),
+  }
+}
+
+type Forward = Extract<RouteDocument['target'], { kind: 'forward' }>
+
+/** The route's own bound, or the longest of its services'. */
+function exchangeTimeout(forward: Forward, document: Document): number {
+  if (forward.timeouts.exchangeMs !== null) return forward.timeouts.exchangeMs
+  let longest = 0
+  for (const { service } of forward.services) {
+    const timeouts = document.services.find(({ name }) => name === service)?.timeouts
+    if (timeouts?.exchangeMs == null) return 0
+    longest = Math.max(longest, timeouts.exchangeMs)
+  }
+  return longest
+}
+
+/** The stages and their flags; the rest is what no route asks for. */
+function plan(
+  id: string,
+  uses: readonly PolicyUse[],
+  target: Target,
+  environment: CompileEnvironment,
+  made: Stage[],
+): Route {
+  if (uses.length > STAGES_MAX) {
+    throw new Error(
+      `route ${id}: ${uses.length} policies; at most ${STAGES_MAX} can run on one route`,
+    )
+  }
+  let slots = 0
+  const stages: Stage[] = []
+  let transformsRequestBody = false
+  let transformsResponseBody = false
+  for (const use of uses) {
+    const definition = environment.policies.get(use.policy)
+    if (definition === undefined) throw new Error(`route ${id}: there is no policy "${use.policy}"`)
+    const stage = compileStage(id, use, definition, environment, () => slots++)
+    stages.push(stage)
+    made.push(stage)
+    if (definition.body?.request === 'transform') transformsRequestBody = true
+    if (definition.body?.response === 'transform') transformsResponseBody = true
+  }
+  return {
+    id,
+    stages,
+    ...hookFlags(stages),
+    transformsRequestBody,
+    transformsResponseBody,
+    slots,
+    targetFlagsRefused: 0,
+    upgrades: [],
+    exchangeTimeoutMs: 0,
+    counters: environment.routeCounters(id),
+    target,
+  }
+}
+
+function compileStage(
+  routeId: string,
+  use: PolicyUse,
+  definition: PolicyDefinition,
+  environment: CompileEnvironment,
+  slot: () => number,
+): Stage {
+  try {
+    const hooks = definition.create(use.settings, {
+      route: { id: routeId },
+      clock: environment.clock,
+      log: environment.log,
+      slot,
+      reply,
+      problem,
+    })
+    const condition = use.when === null ? null : compileCondition(use.when)
+    return new Stage(use.policy, use.id, hooks, condition, use.mode === 'shadow')
+  } catch (error) {
+    throw new Error(`route ${routeId}: policy "${use.id}": ${(error as Error).message}`)
+  }
+}

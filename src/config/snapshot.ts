@@ -1,0 +1,94 @@
+// A compiled configuration: frozen once it is live, and held by every exchange that began on it.
+import type { Clock } from '../lib/clock.ts'
+import type { TimerWheel } from '../lib/timer-wheel.ts'
+import type { ForwardedSettings } from '../proxy/http/forwarded-headers.ts'
+import type { PolicyLog } from '../proxy/pipeline/policy.ts'
+import type { Reply } from '../proxy/pipeline/reply.ts'
+import type { Route, RunContext } from '../proxy/pipeline/run.ts'
+import type { Stage } from '../proxy/pipeline/stage.ts'
+import type { RoutingTable } from '../proxy/router/routing-table.ts'
+import type { ServiceSettings } from '../proxy/upstream/service.ts'
+import type { Document } from './schema.ts'
+
+/** The parts a snapshot is put together from. */
+export interface SnapshotParts {
+  readonly generation: number
+  readonly document: Document
+  readonly table: RoutingTable<Route>
+  readonly unmatched: Route
+  readonly services: ReadonlyMap<string, ServiceSettings>
+  readonly forwarded: ForwardedSettings
+  readonly viaLine: string
+  readonly trailersAllowed: ReadonlySet<string>
+  readonly stages: readonly Stage[]
+  readonly clock: Clock
+  readonly wheel: TimerWheel
+  readonly log: PolicyLog
+  readonly countShadowed: (stage: Stage, reply: Reply) => void
+}
+
+/** What exchanges run on. `dispose` runs when it is no longer live and its last exchange has ended. */
+export class Snapshot implements RunContext {
+  readonly generation: number
+  readonly document: Document
+  readonly table: RoutingTable<Route>
+  readonly unmatched: Route
+  readonly services: ReadonlyMap<string, ServiceSettings>
+  readonly forwarded: ForwardedSettings
+  readonly viaLine: string
+  readonly trailersAllowed: ReadonlySet<string>
+  readonly clock: Clock
+  readonly wheel: TimerWheel
+  readonly log: PolicyLog
+  readonly countShadowed: (stage: Stage, reply: Reply) => void
+  readonly #stages: readonly Stage[]
+  #exchanges = 0
+  #retired = false
+
+  constructor(parts: SnapshotParts) {
+    this.generation = parts.generation
+    this.document = parts.document
+    this.table = parts.table
+    this.unmatched = parts.unmatched
+    this.services = parts.services
+    this.forwarded = parts.forwarded
+    this.viaLine = parts.viaLine
+    this.trailersAllowed = parts.trailersAllowed
+    this.clock = parts.clock
+    this.wheel = parts.wheel
+    this.log = parts.log
+    this.countShadowed = parts.countShadowed
+    this.#stages = parts.stages
+  }
+
+  /** Exchanges that run on it. */
+  get exchanges(): number {
+    return this.#exchanges
+  }
+
+  enter(): void {
+    this.#exchanges++
+  }
+
+  leave(): void {
+    this.#exchanges--
+    if (this.#retired && this.#exchanges === 0) this.#dispose()
+  }
+
+  /** It is no longer live; exchanges that began on it still end on it. */
+  retire(): void {
+    if (this.#retired) return
+    this.#retired = true
+    if (this.#exchanges === 0) this.#dispose()
+  }
+
+  #dispose(): void {
+    for (const stage of this.#stages) {
+      try {
+        stage.dispose?.()
+      } catch (error) {
+        this.log.error({ policy: stage.id, error: String(error) }, 'policy failed to dispose')
+      }
+    }
+  }
+}

@@ -1,0 +1,126 @@
+// The control plane's hold on one data-plane thread.
+import { type ResourceLimits, Worker } from 'node:worker_threads'
+import type { Document } from '../../config/schema.ts'
+import type { ListenSource, PlaneListener } from '../../gateway/plane.ts'
+import {
+  type ThreadCalls,
+  type ThreadData,
+  type ThreadMethod,
+  type ThreadRequest,
+  type ThreadResponse,
+  takeApart,
+} from './thread-protocol.ts'
+
+/** Bounds of waiting for an answer, in milliseconds. */
+const ANSWER_TIMEOUT_MS = 5_000
+const PREPARE_TIMEOUT_MS = 60_000
+/** Calls that may wait for an answer at once. */
+const CALLS_MAX = 256
+
+interface Call {
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: Error) => void
+  readonly deadline: NodeJS.Timeout
+}
+
+/** One data-plane thread. Every call fails once the thread is gone. */
+export class DataThread {
+  /** Says how the thread ended; never rejects. */
+  readonly exited: Promise<string>
+  readonly startedAt: number = performance.now()
+  readonly #worker: Worker
+  readonly #calls = new Map<number, Call>()
+  #nextId = 0
+  #end: string | null = null
+
+  constructor(entry: URL, data: ThreadData, resourceLimits: ResourceLimits) {
+    this.#worker = new Worker(entry, {
+      workerData: data,
+      resourceLimits,
+      name: `data-${data.threadIndex}`,
+    })
+    this.#worker.on('message', (response: ThreadResponse) => this.#receive(response))
+    this.exited = new Promise((resolve) => {
+      let reason: string | null = null
+      this.#worker.on('error', (error: Error) => {
+        reason ??= error.stack ?? error.message
+      })
+      this.#worker.once('exit', (code) => {
+        this.#end = reason ?? `exit code ${code}`
+        for (const { reject, deadline } of this.#calls.values()) {
+          clearTimeout(deadline)
+          reject(new Error(`the thread ended: ${this.#end}`))
+        }
+        this.#calls.clear()
+        resolve(this.#end)
+      })
+    })
+  }
+
+  /** Hands a document over in parts and has it compiled; returns the problems it has in this thread. */
+  async prepare(document: Document, generation: number): Promise<string[]> {
+    const { head, parts } = takeApart(document)
+    await this.#call('begin', { generation, head })
+    // One after the other: the thread serves requests between two parts.
+    for (const part of parts) await this.#call('add', { generation, part })
+    return this.#call('prepare', { generation }, PREPARE_TIMEOUT_MS)
+  }
+
+  switchTo(generation: number): Promise<void> {
+    return this.#call('switchTo', { generation })
+  }
+
+  discard(generation: number): Promise<void> {
+    return this.#call('discard', { generation })
+  }
+
+  listen(listener: PlaneListener, source: ListenSource): Promise<number> {
+    return this.#call('listen', { listener, source })
+  }
+
+  updateEndpoints(update: unknown): Promise<void> {
+    return this.#call('updateEndpoints', { update })
+  }
+
+  stats(): Promise<Record<string, number>> {
+    return this.#call('stats', {})
+  }
+
+  /** Lets running exchanges end, for at most `timeoutMs`, and gives everything back. */
+  async drain(timeoutMs: number): Promise<void> {
+    await this.#call('drain', { timeoutMs }, timeoutMs + ANSWER_TIMEOUT_MS)
+    await this.#call('close', {})
+  }
+
+  async terminate(): Promise<void> {
+    await this.#worker.terminate()
+  }
+
+  #call<Method extends ThreadMethod>(
+    method: Method,
+    params: ThreadCalls[Method]['params'],
+    timeoutMs = ANSWER_TIMEOUT_MS,
+  ): Promise<ThreadCalls[Method]['result']> {
+    if (this.#end !== null) return Promise.reject(new Error(`the thread ended: ${this.#end}`))
+    if (this.#calls.size >= CALLS_MAX)
+      return Promise.reject(new Error('the thread answers too slowly'))
+    const id = this.#nextId++
+    return new Promise((resolve, reject) => {
+      const deadline = setTimeout(() => {
+        this.#calls.delete(id)
+        reject(new Error(`the thread did not answer \`${method}\` within ${timeoutMs} ms`))
+      }, timeoutMs)
+      this.#calls.set(id, { resolve: resolve as (value: unknown) => void, reject, deadline })
+      this.#worker.postMessage({ id, method, params } as ThreadRequest)
+    })
+  }
+
+  #receive({ id, result, failure }: ThreadResponse): void {
+    const call = this.#calls.get(id)
+    if (call === undefined) return
+    this.#calls.delete(id)
+    clearTimeout(call.deadline)
+    if (failure === null) call.resolve(result)
+    else call.reject(new Error(failure))
+  }
+}

@@ -1,0 +1,117 @@
+// The life of a gateway process under its parent: it is told what to run and where, serves, and ends
+// when it is told to, or when the parent is gone.
+import { loadInWorker } from '../../config/load-worker.ts'
+import type { Document } from '../../config/schema.ts'
+import { fromChecked, toChecked } from './checked-document.ts'
+import { ControlPlane } from './control-plane.ts'
+import { DescriptorStock } from './inherited-descriptors.ts'
+import {
+  type FromGateway,
+  PROTOCOL_VERSION,
+  type StartMessage,
+  type ToGateway,
+} from './parent-protocol.ts'
+import { problemLines } from './problem-lines.ts'
+import { socketNeeds } from './socket-needs.ts'
+
+/** How long exchanges may take to end when the parent is gone, in milliseconds: a new one wants the ports. */
+const ORPHAN_DRAIN_MS = 5_000
+
+/** Serves the parent of this process until the end; `threadEntry` is what data-plane threads run. */
+export function serveParent(threadEntry: URL): void {
+  const life = new GatewayProcess(threadEntry)
+  process.on('message', (message: ToGateway) => life.receive(message))
+  process.on('disconnect', () => void life.end(ORPHAN_DRAIN_MS, false))
+  process.on('SIGTERM', () => void life.end(null, false))
+  // Sent to the whole group by a terminal; the parent decides what they mean.
+  for (const signal of ['SIGINT', 'SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => {})
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe)
+}
+
+class GatewayProcess {
+  readonly #threadEntry: URL
+  #plane: ControlPlane | null = null
+  #isEnding = false
+
+  constructor(threadEntry: URL) {
+    this.#threadEntry = threadEntry
+  }
+
+  receive(message: ToGateway): void {
+    if (message.type === 'start') void this.#start(message)
+    else if (message.type === 'reload') void this.#plane?.reload()
+    else if (message.type === 'drain') void this.end(message.timeoutMs, message.successor)
+    else this.#plane?.notReplaced(message.reason)
+  }
+
+  /** Drains and exits; the second call does not wait for exchanges to end. */
+  async end(timeoutMs: number | null, hasSuccessor: boolean): Promise<void> {
+    if (this.#isEnding && timeoutMs === 0) process.exit(0)
+    if (this.#isEnding) return
+    this.#isEnding = true
+    const plane = this.#plane
+    if (plane !== null)
+      await plane.drain(timeoutMs ?? plane.document().drain.timeoutMs, hasSuccessor)
+    process.exit(0)
+  }
+
+  async #start(message: StartMessage): Promise<void> {
+    try {
+      if (message.protocol !== PROTOCOL_VERSION) {
+        throw new Error(
+          'this version cannot take over from the one that runs; stop it and start again',
+        )
+      }
+      const document =
+        message.document === null ? await load(message.file) : fromChecked(message.document)
+      const stock = new DescriptorStock(message.sockets)
+      if (
+        message.sockets.length > 0 &&
+        !socketNeeds(document).every((need) => stock.has(need.key))
+      ) {
+        return send({
+          type: 'replace',
+          reason: 'it listens on other addresses',
+          document: toChecked(document),
+        })
+      }
+      const { file, threads, watch } = message
+      const plane = new ControlPlane(document, {
+        file,
+        threads,
+        watch,
+        stock,
+        threadEntry: this.#threadEntry,
+        onApplied: (applied) => send({ type: 'applied', document: applied }),
+        onReplace: (reason, wanted) => send({ type: 'replace', reason, document: wanted }),
+        report,
+      })
+      const ready = await plane.start()
+      this.#plane = plane
+      send(ready)
+    } catch (error) {
+      send({ type: 'failed', message: (error as Error).message })
+    }
+  }
+}
+
+async function load(file: string): Promise<Document> {
+  const { document, problems } = await loadInWorker(file)
+  if (document === null)
+    throw new Error(`the configuration is refused:\n${problemLines(problems).join('\n')}`)
+  return document
+}
+
+function send(message: FromGateway): void {
+  // Without a parent nobody needs to know; 'disconnect' ends this process.
+  if (process.connected) process.send!(message, undefined, {}, () => {})
+}
+
+function report(line: string): void {
+  process.stderr.write(`gatehouse: ${line}\n`)
+}
+
+/** Nobody reads the output any more; that is no reason to stop serving. */
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
+}

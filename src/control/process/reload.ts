@@ -1,0 +1,125 @@
+// From a changed file to a changed gateway: load, compare, then apply in place or ask for a new process.
+import { dirname } from 'node:path'
+import { loadInWorker } from '../../config/load-worker.ts'
+import type { Document } from '../../config/schema.ts'
+import { codeFingerprint, codeFolders, fileState } from './code-files.ts'
+import { FileWatch } from './file-watch.ts'
+import { problemLines } from './problem-lines.ts'
+import { sameNeeds, socketNeeds } from './socket-needs.ts'
+import { RefusedError } from './threads.ts'
+
+/** What a reload needs of the control plane. */
+export interface ReloadTarget {
+  document(): Document
+  /** @throws RefusedError when the configuration cannot run; the old one runs on. */
+  apply(document: Document): Promise<void>
+  /** Only a new gateway process can run this configuration. */
+  replace(reason: string, document: Document): void
+  report(line: string): void
+}
+
+/** Reloads on demand and, if asked, when the file or the code it names is written. One at a time. */
+export class Reloader {
+  /** Reloads that went live, and those that were refused. */
+  succeeded = 0
+  failed = 0
+  readonly #file: string
+  readonly #target: ReloadTarget
+  #code = ''
+  #watch: FileWatch | null = null
+  #running: Promise<void> | null = null
+  #isWantedAgain = false
+  #isAsked = false
+  #isClosed = false
+
+  constructor(file: string, target: ReloadTarget) {
+    this.#file = file
+    this.#target = target
+  }
+
+  /** Notes what runs; from now on a difference is a change. */
+  async start(watch: boolean): Promise<void> {
+    const { plugins } = this.#target.document()
+    this.#code = await codeFingerprint(plugins, this.#file)
+    if (!watch) return
+    const state = async () =>
+      `${await fileState(this.#file)} ${await codeFingerprint(this.#target.document().plugins, this.#file)}`
+    this.#watch = new FileWatch(
+      state,
+      () => void this.reload(false),
+      (error) => this.#target.report(`changes are no longer noticed: ${error.message}`),
+    )
+    await this.#watch.start(this.#folders())
+    // The file may have changed since it was loaded for this process.
+    void this.reload(false)
+  }
+
+  /**
+   * Reloads; calls that come while a reload runs cause one more after it. Never rejects.
+   * Whoever asked wants to hear that nothing changed, too.
+   */
+  reload(isAsked: boolean): Promise<void> {
+    this.#isAsked ||= isAsked
+    this.#isWantedAgain = true
+    this.#running ??= this.#run().finally(() => {
+      this.#running = null
+    })
+    return this.#running
+  }
+
+  /** The new process that a reload needs did not come up. */
+  notReplaced(reason: string): void {
+    this.#refuse([reason])
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#watch?.close()
+  }
+
+  #folders(): string[] {
+    return [...new Set([dirname(this.#file), ...codeFolders(this.#target.document().plugins)])]
+  }
+
+  async #run(): Promise<void> {
+    while (this.#isWantedAgain && !this.#isClosed) {
+      this.#isWantedAgain = false
+      await this.#reloadOnce()
+    }
+  }
+
+  async #reloadOnce(): Promise<void> {
+    const isAsked = this.#isAsked
+    this.#isAsked = false
+    const { document, problems } = await loadInWorker(this.#file)
+    if (this.#isClosed) return
+    if (document === null) return this.#refuse(problemLines(problems))
+    const current = this.#target.document()
+    const code = await codeFingerprint(document.plugins, this.#file)
+    const isSame = JSON.stringify(document) === JSON.stringify(current)
+    if (isSame && code === this.#code) {
+      if (isAsked) this.#target.report('the configuration is unchanged')
+    } else if (!sameNeeds(socketNeeds(document), socketNeeds(current))) {
+      this.#target.replace('it listens on other addresses', document)
+    } else if (code !== this.#code) {
+      this.#target.replace('the code of its policies changed', document)
+    } else await this.#apply(document)
+  }
+
+  async #apply(document: Document): Promise<void> {
+    try {
+      await this.#target.apply(document)
+      this.succeeded++
+      this.#watch?.watch(this.#folders())
+      this.#target.report('the new configuration is live')
+    } catch (error) {
+      this.#refuse(error instanceof RefusedError ? error.problems : [(error as Error).message])
+    }
+  }
+
+  #refuse(problems: readonly string[]): void {
+    this.failed++
+    this.#target.report('the new configuration is refused, the old one runs on:')
+    for (const problem of problems) this.#target.report(`  ${problem}`)
+  }
+}

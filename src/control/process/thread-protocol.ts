@@ -1,0 +1,78 @@
+// What the control plane and a data-plane thread say to each other over the thread's port.
+import type { Document } from '../../config/schema.ts'
+import type { ListenSource, PlaneListener } from '../../gateway/plane.ts'
+
+/** A document without its long lists; these follow in parts, so that no thread reads long at a time. */
+export type DocumentHead = Omit<Document, 'routes' | 'services'>
+
+/** Some of a document's routes and services. */
+export type DocumentPart = Pick<Document, 'routes' | 'services'>
+
+/** Every call: what it takes and what it answers. */
+export interface ThreadCalls {
+  begin: { params: { generation: number; head: DocumentHead }; result: void }
+  add: { params: { generation: number; part: DocumentPart }; result: void }
+  prepare: { params: { generation: number }; result: string[] }
+  switchTo: { params: { generation: number }; result: void }
+  discard: { params: { generation: number }; result: void }
+  listen: { params: { listener: PlaneListener; source: ListenSource }; result: number }
+  updateEndpoints: { params: { update: unknown }; result: void }
+  drain: { params: { timeoutMs: number }; result: void }
+  close: { params: Record<string, never>; result: void }
+  stats: { params: Record<string, never>; result: Record<string, number> }
+}
+
+export type ThreadMethod = keyof ThreadCalls
+
+/** A call on its way to a thread. */
+export type ThreadRequest = {
+  [Method in ThreadMethod]: { id: number; method: Method; params: ThreadCalls[Method]['params'] }
+}[ThreadMethod]
+
+/** Its answer; `failure` is null when the call succeeded. */
+export interface ThreadResponse {
+  readonly id: number
+  readonly result: unknown
+  readonly failure: string | null
+}
+
+/** What a thread is made with. */
+export interface ThreadData {
+  readonly threadIndex: number
+  /** State shared by all threads, as the data plane made it. */
+  readonly buffers: unknown
+  /** One counter per thread, which a thread whose event loop turns keeps raising. */
+  readonly beats: Int32Array
+}
+
+/** Routes, and services, per part: a part is read in well under a millisecond or two. */
+const PART_LENGTH = 100
+
+/** Takes a document apart for its way into a thread. */
+export function takeApart(document: Document): { head: DocumentHead; parts: DocumentPart[] } {
+  const { routes, services, ...head } = document
+  const parts: DocumentPart[] = []
+  for (let from = 0; from < Math.max(routes.length, services.length); from += PART_LENGTH) {
+    const to = from + PART_LENGTH
+    parts.push({ routes: routes.slice(from, to), services: services.slice(from, to) })
+  }
+  return { head, parts }
+}
+
+/** Puts a document together again, part by part. */
+export class DocumentAssembly {
+  readonly #document: Document
+
+  constructor(head: DocumentHead) {
+    this.#document = { ...head, routes: [], services: [] }
+  }
+
+  add(part: DocumentPart): void {
+    this.#document.routes.push(...part.routes)
+    this.#document.services.push(...part.services)
+  }
+
+  get document(): Document {
+    return this.#document
+  }
+}

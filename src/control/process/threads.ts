@@ -1,0 +1,259 @@
+// The data-plane threads of a gateway process: started, given the same configuration in two steps,
+// watched, and replaced when they end.
+import type { Document } from '../../config/schema.ts'
+import type { ListenSource } from '../../gateway/plane.ts'
+import { Backoff, type BackoffSettings } from './backoff.ts'
+import { DataThread } from './data-thread-handle.ts'
+import type { DescriptorStock } from './inherited-descriptors.ts'
+import { describeListenError } from './listen-error.ts'
+import { listenerKeys } from './socket-needs.ts'
+import { threadLimits } from './thread-memory.ts'
+import { Watchdog } from './watchdog.ts'
+
+/** How soon a thread without a descriptor is looked at again, in milliseconds. */
+const NO_DESCRIPTOR_WAIT_MS = 5_000
+
+/** What the threads are made with. */
+export interface ThreadsOptions {
+  readonly count: number
+  /** The module a thread runs. */
+  readonly entry: URL
+  /** State shared by all threads. */
+  readonly buffers: unknown
+  /** The inherited sockets; a listener that is not among them is bound by the (only) thread. */
+  readonly stock: DescriptorStock
+  readonly backoff?: Partial<BackoffSettings>
+  /** A thread ended; what it held in shared state must be given back. */
+  onThreadExit(threadIndex: number, reason: string): void
+  /** A thread has no spare descriptors any more: its next successor needs a new gateway process. */
+  onDescriptorsLow(): void
+}
+
+interface Slot {
+  readonly index: number
+  readonly backoff: Backoff
+  thread: DataThread | null
+  isServing: boolean
+  timer: NodeJS.Timeout | undefined
+}
+
+interface Live {
+  readonly document: Document
+  readonly generation: number
+}
+
+/** A configuration that the threads refused. */
+export class RefusedError extends Error {
+  override name = 'RefusedError'
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'))
+    this.problems = problems
+  }
+}
+
+/** All data-plane threads. */
+export class DataThreads {
+  readonly #options: ThreadsOptions
+  readonly #slots: Slot[]
+  readonly #watchdog: Watchdog
+  readonly #ports: number[] = []
+  #live: Live | null = null
+  #generation = 0
+  #update: unknown = null
+  #state: 'starting' | 'running' | 'closing' = 'starting'
+  /** Starting a thread and applying a configuration wait for each other. */
+  #tail: Promise<unknown> = Promise.resolve()
+
+  constructor(options: ThreadsOptions) {
+    this.#options = options
+    this.#slots = Array.from({ length: options.count }, (_, index) => ({
+      index,
+      backoff: new Backoff(options.backoff),
+      thread: null,
+      isServing: false,
+      timer: undefined,
+    }))
+    this.#watchdog = new Watchdog(
+      options.count,
+      (index) => void this.#slots[index]!.thread?.terminate(),
+    )
+  }
+
+  /** The bound port of each listener, in the order of the document. */
+  get ports(): readonly number[] {
+    return this.#ports
+  }
+
+  /** How many threads accept connections. */
+  get serving(): number {
+    return this.#slots.filter((slot) => slot.isServing).length
+  }
+
+  get count(): number {
+    return this.#slots.length
+  }
+
+  /** The generation that serves; counts up with every configuration tried. */
+  get generation(): number {
+    return this.#live?.generation ?? 0
+  }
+
+  /**
+   * Starts every thread on the first configuration.
+   * @throws RefusedError, or Error when a thread cannot start or listen. Nothing runs then.
+   */
+  async start(document: Document): Promise<void> {
+    this.#live = { document, generation: ++this.#generation }
+    const results = await Promise.allSettled(this.#slots.map((slot) => this.#bringUp(slot)))
+    const failed = results.find((result) => result.status === 'rejected')
+    if (failed !== undefined) {
+      await this.drain(0)
+      throw failed.reason
+    }
+    this.#state = 'running'
+    this.#watchdog.start()
+    for (const slot of this.#slots) if (slot.thread === null) this.#reviveLater(slot, 0)
+  }
+
+  /**
+   * Has every thread prepare the configuration, then all switch; resolves when all have.
+   * @throws RefusedError when one cannot; all go on with what they have.
+   */
+  apply(document: Document): Promise<void> {
+    return this.#exclusive(async () => {
+      const generation = ++this.#generation
+      const threads = this.#serving()
+      const results = await Promise.allSettled(
+        threads.map((thread) => thread.prepare(document, generation)),
+      )
+      const problems = new Set(
+        results.flatMap((result) =>
+          result.status === 'fulfilled' ? result.value : [String(result.reason.message)],
+        ),
+      )
+      if (problems.size > 0) {
+        await Promise.allSettled(threads.map((thread) => thread.discard(generation)))
+        throw new RefusedError([...problems])
+      }
+      this.#live = { document, generation }
+      // A thread that fails now is replaced by one that begins with the new configuration.
+      const switching = threads.map((thread) =>
+        thread.switchTo(generation).catch(() => thread.terminate()),
+      )
+      await Promise.all(switching)
+    })
+  }
+
+  /** Hands found addresses to every thread, those that start later included. */
+  async updateEndpoints(update: unknown): Promise<void> {
+    this.#update = update
+    await Promise.allSettled(this.#serving().map((thread) => thread.updateEndpoints(update)))
+  }
+
+  /** The numbers of all threads that answer, added up. */
+  async stats(): Promise<Record<string, number>> {
+    const sum: Record<string, number> = {}
+    for (const result of await Promise.allSettled(
+      this.#serving().map((thread) => thread.stats()),
+    )) {
+      if (result.status === 'rejected') continue
+      for (const [name, value] of Object.entries(result.value)) sum[name] = (sum[name] ?? 0) + value
+    }
+    return sum
+  }
+
+  /** Lets running exchanges end, for at most `timeoutMs`, and ends the threads. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#state = 'closing'
+    this.#watchdog.stop()
+    for (const slot of this.#slots) clearTimeout(slot.timer)
+    this.#options.stock.close()
+    const threads = this.#slots.flatMap((slot) => slot.thread ?? [])
+    await Promise.allSettled(threads.map((thread) => thread.drain(timeoutMs)))
+    await Promise.all(threads.map((thread) => thread.terminate()))
+  }
+
+  #serving(): DataThread[] {
+    return this.#slots.flatMap((slot) =>
+      slot.isServing && slot.thread !== null ? slot.thread : [],
+    )
+  }
+
+  #exclusive<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#tail.then(task)
+    this.#tail = result.catch(() => {})
+    return result
+  }
+
+  async #bringUp(slot: Slot): Promise<void> {
+    const { document, generation } = this.#live!
+    const { buffers, count, entry } = this.#options
+    this.#watchdog.reset(slot.index)
+    const data = { threadIndex: slot.index, buffers, beats: this.#watchdog.beats }
+    const thread = new DataThread(entry, data, threadLimits(count))
+    slot.thread = thread
+    void thread.exited.then((reason) => this.#onExit(slot, thread, reason))
+    try {
+      const problems = await thread.prepare(document, generation)
+      if (problems.length > 0) throw new RefusedError(problems)
+      await thread.switchTo(generation)
+      if (this.#update !== null) await thread.updateEndpoints(this.#update)
+      await this.#listen(thread, slot.index, document)
+      slot.isServing = true
+    } catch (error) {
+      await thread.terminate()
+      throw error
+    }
+  }
+
+  async #listen(thread: DataThread, threadIndex: number, document: Document): Promise<void> {
+    const keys = listenerKeys(document)
+    for (const [index, { scheme, host, port }] of document.listeners.entries()) {
+      const source = this.#source(keys[index]!, threadIndex, host, this.#ports[index] ?? port)
+      try {
+        const bound = await thread.listen({ index, scheme, host, port }, source)
+        this.#ports[index] = this.#options.stock.port(keys[index]!, bound)
+      } catch (error) {
+        throw describeListenError(error, 'listen', host, port)
+      }
+    }
+    if (this.#isLow(keys, threadIndex)) this.#options.onDescriptorsLow()
+  }
+
+  /** Whether no descriptor is left for a successor of the thread. */
+  #isLow(keys: readonly string[], threadIndex: number): boolean {
+    const { stock } = this.#options
+    return keys.every((key) => stock.has(key)) && stock.left(keys, threadIndex) === 0
+  }
+
+  #source(key: string, threadIndex: number, host: string, port: number): ListenSource {
+    const { stock } = this.#options
+    if (!stock.has(key)) return { host, port }
+    const fd = stock.take(key, threadIndex)
+    if (fd === null) throw new Error('no descriptor is left for another thread')
+    return { fd }
+  }
+
+  #onExit(slot: Slot, thread: DataThread, reason: string): void {
+    slot.thread = null
+    slot.isServing = false
+    this.#options.onThreadExit(slot.index, reason)
+    const livedMs = performance.now() - thread.startedAt
+    if (this.#state === 'running') this.#reviveLater(slot, slot.backoff.fail(livedMs))
+  }
+
+  #reviveLater(slot: Slot, delayMs: number): void {
+    const revive = async () => {
+      if (this.#state !== 'running') return
+      const keys = listenerKeys(this.#live!.document)
+      if (this.#isLow(keys, slot.index)) {
+        this.#options.onDescriptorsLow()
+        this.#reviveLater(slot, NO_DESCRIPTOR_WAIT_MS)
+      } else await this.#bringUp(slot)
+    }
+    // A failed start ends in #onExit, which tries again.
+    slot.timer = setTimeout(() => void this.#exclusive(revive).catch(() => {}), delayMs)
+  }
+}

@@ -1,0 +1,282 @@
+// The data plane of one thread: snapshots, services, listeners, and the switch between generations.
+import { readFileSync } from 'node:fs'
+import { compileSnapshot } from '../config/compile.ts'
+import type { Document } from '../config/schema.ts'
+import type { Snapshot } from '../config/snapshot.ts'
+import type { ErrorCode } from '../errors.ts'
+import { type Clock, systemClock } from '../lib/clock.ts'
+import { TimerWheel } from '../lib/timer-wheel.ts'
+import type { PolicyDefinition, PolicyLog } from '../proxy/pipeline/policy.ts'
+import type { RouteCounters } from '../proxy/pipeline/route.ts'
+import type { PoolEnvironment } from '../proxy/upstream/connection-pool.ts'
+import {
+  type Endpoint,
+  EndpointRegistry,
+  type EndpointSettings,
+} from '../proxy/upstream/endpoint.ts'
+import type { EndpointTable } from '../proxy/upstream/endpoint-table.ts'
+import { Service, type ServiceCounters } from '../proxy/upstream/service.ts'
+import { Listener, type ListenerHost } from './listener.ts'
+import type { DataPlane, ListenSource, PlaneListener } from './plane.ts'
+
+/** The addresses of services as the control plane knows them now. */
+export interface EndpointsUpdate {
+  readonly services: readonly {
+    readonly name: string
+    /** Its place among the shared turns. */
+    readonly slot: number
+    readonly endpoints: readonly EndpointSettings[]
+  }[]
+}
+
+/** Where a plane counts. */
+export interface PlaneCounters {
+  route(id: string): RouteCounters
+  service(name: string): ServiceCounters
+  refused(code: ErrorCode): void
+  shadowed(policy: string, code: string): void
+  accepted(): void
+}
+
+/** What a plane is given by whoever hosts it. */
+export interface PlaneOptions {
+  readonly table: EndpointTable
+  readonly policies: ReadonlyMap<string, PolicyDefinition>
+  readonly log: PolicyLog
+  readonly counters: PlaneCounters
+  /** Int32 shared by all threads: [0] counts open client connections. */
+  readonly connectionCells: Int32Array
+  /** 48 bytes shared by all threads. */
+  readonly ticketKeys: Buffer
+  readonly clock?: Clock
+}
+
+const SLICE_MS = 5
+const READ_BUFFER_BYTES = 65536
+const CERTIFICATE_CHECK_MS = 10_000
+
+/** Makes the data plane of the calling thread. */
+export function createDataPlane(options: PlaneOptions): ThreadPlane {
+  return new ThreadPlane(options)
+}
+
+/** The data plane of one thread. */
+export class ThreadPlane implements DataPlane, ListenerHost {
+  readonly clock: Clock
+  readonly wheel: TimerWheel
+  readonly ticketKeys: Buffer
+  readonly #options: PlaneOptions
+  readonly #pools: PoolEnvironment
+  readonly #registry: EndpointRegistry
+  readonly #services = new Map<string, Service>()
+  readonly #prepared = new Map<number, Snapshot>()
+  readonly #listeners = new Map<number, Listener>()
+  #addresses: EndpointsUpdate['services'] = []
+  #live: Snapshot | null = null
+  #draining = false
+  #certificateTimer: NodeJS.Timeout | null = null
+
+  constructor(options: PlaneOptions) {
+    this.#options = options
+    this.clock = options.clock ?? systemClock
+    this.wheel = new TimerWheel(this.clock)
+    this.ticketKeys = options.ticketKeys
+    this.#registry = new EndpointRegistry(options.table)
+    this.#pools = {
+      wheel: this.wheel,
+      readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
+      table: options.table,
+    }
+  }
+
+  /** The snapshot that new exchanges run on. */
+  get live(): Snapshot {
+    if (this.#live === null) throw new Error('no configuration is live yet')
+    return this.#live
+  }
+
+  async prepare(document: Document, generation: number): Promise<{ problems: string[] }> {
+    const { policies, log, counters } = this.#options
+    const steps = compileSnapshot(document, generation, {
+      policies,
+      clock: this.clock,
+      wheel: this.wheel,
+      log,
+      service: (name) => this.#service(name),
+      routeCounters: (id) => counters.route(id),
+      serviceCounters: (name) => counters.service(name),
+      countShadowed: (stage, reply) =>
+        counters.shadowed(stage.id, reply.code ?? String(reply.status)),
+      readFile: (path) => readFileSync(path, 'utf8'),
+    })
+    try {
+      let sliceEnd = this.clock.now() + SLICE_MS
+      for (;;) {
+        const step = steps.next()
+        if (step.done === true) {
+          this.#prepared.set(generation, step.value)
+          return { problems: [] }
+        }
+        if (this.clock.now() >= sliceEnd) {
+          await new Promise((resolve) => setImmediate(resolve))
+          sliceEnd = this.clock.now() + SLICE_MS
+        }
+      }
+    } catch (error) {
+      return { problems: [(error as Error).message] }
+    }
+  }
+
+  switchTo(generation: number): void {
+    const next = this.#prepared.get(generation)
+    if (next === undefined) throw new Error(`generation ${generation} was not prepared`)
+    this.#prepared.delete(generation)
+    const before = this.#live
+    this.#live = next
+    this.#configureServices()
+    for (const [index, listener] of this.#listeners) {
+      const document = next.document.listeners[index]
+      if (document !== undefined) listener.configure(document)
+    }
+    before?.retire()
+  }
+
+  discard(generation: number): void {
+    this.#prepared.get(generation)?.retire()
+    this.#prepared.delete(generation)
+  }
+
+  async listen(listener: PlaneListener, source: ListenSource): Promise<{ port: number }> {
+    const document = this.live.document.listeners[listener.index]
+    if (document === undefined) throw new Error(`there is no listener ${listener.index}`)
+    const made = new Listener(document, this)
+    this.#listeners.set(listener.index, made)
+    const port = await made.listen(source, document.tls)
+    if (document.tls !== null) this.#watchCertificates()
+    return { port }
+  }
+
+  updateEndpoints(update: unknown): void {
+    this.#addresses = (update as EndpointsUpdate).services
+    if (this.#live !== null) this.#configureServices()
+  }
+
+  async drain(timeoutMs: number): Promise<void> {
+    this.#draining = true
+    for (const listener of this.#listeners.values()) listener.drain()
+    const end = this.clock.now() + timeoutMs
+    while (this.#connectionCount() > 0 && this.clock.now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#certificateTimer !== null) clearInterval(this.#certificateTimer)
+    for (const listener of this.#listeners.values()) listener.close()
+    for (const service of this.#services.values()) service.close()
+    // Sockets report their end in later turns of the loop; only then is everything given back.
+    for (let turn = 0; turn < 100 && this.#connectionCount() > 0; turn++) {
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    this.#live?.retire()
+    this.wheel.close()
+  }
+
+  stats(): Record<string, number> {
+    let open = 0
+    let idle = 0
+    let waiting = 0
+    for (const service of this.#services.values()) {
+      for (const pool of service.pools) {
+        open += pool.counts.open
+        idle += pool.counts.idle
+        waiting += pool.counts.waiting
+      }
+    }
+    return {
+      clientConnections: this.#connectionCount(),
+      upstreamConnections: open,
+      upstreamConnectionsIdle: idle,
+      upstreamWaiters: waiting,
+      exchanges: this.#live?.exchanges ?? 0,
+      timers: this.wheel.size,
+      generation: this.#live?.generation ?? 0,
+    }
+  }
+
+  // ---- what listeners ask -------------------------------------------------------------------------
+
+  admit(): boolean {
+    const cells = this.#options.connectionCells
+    const max = this.live.document.limits.connectionsMax
+    if (this.#draining || Atomics.add(cells, 0, 1) >= max) {
+      if (!this.#draining) Atomics.sub(cells, 0, 1)
+      return false
+    }
+    this.#options.counters.accepted()
+    return true
+  }
+
+  release(): void {
+    Atomics.sub(this.#options.connectionCells, 0, 1)
+  }
+
+  countRefused(code: ErrorCode, clientIp: string): void {
+    this.#options.counters.refused(code)
+    this.#options.log.info({ code, client: clientIp }, 'request refused')
+  }
+
+  // -------------------------------------------------------------------------------------------------
+
+  #connectionCount(): number {
+    let count = 0
+    for (const listener of this.#listeners.values()) count += listener.connections.size
+    return count
+  }
+
+  #service(name: string): Service {
+    const known = this.#services.get(name)
+    if (known !== undefined) return known
+    const made = new Service(name, Math.random, this.#pools)
+    this.#services.set(name, made)
+    return made
+  }
+
+  /** Gives every service of the live snapshot its settings and the addresses known for it. */
+  #configureServices(): void {
+    const used = new Set<Endpoint>()
+    for (const [name, settings] of this.live.services) {
+      const found = this.#addresses.find((service) => service.name === name)
+      const endpoints = (found?.endpoints ?? []).map((endpoint) => this.#registry.get(endpoint))
+      for (const endpoint of endpoints) used.add(endpoint)
+      this.#service(name).configure(
+        settings,
+        endpoints,
+        this.#options.table.turns(found?.slot ?? 0),
+      )
+    }
+    for (const [name, service] of this.#services) {
+      if (this.live.services.has(name)) continue
+      service.close()
+      this.#services.delete(name)
+    }
+    this.#registry.retain(used)
+  }
+
+  #watchCertificates(): void {
+    this.#certificateTimer ??= setInterval(() => {
+      for (const listener of this.#listeners.values()) {
+        listener.reloadCertificates().then(
+          (changed) => {
+            if (changed) this.#options.log.info({}, 'certificates reloaded')
+          },
+          (error: Error) =>
+            this.#options.log.error(
+              { error: error.message },
+              'certificates kept: the new ones failed',
+            ),
+        )
+      }
+    }, CERTIFICATE_CHECK_MS).unref()
+  }
+}

@@ -1,0 +1,38 @@
+// What hosts a data plane may ask of it. One plane runs per thread; embedding runs one in its own.
+import type { Document } from '../config/schema.ts'
+
+/** Where connections come from: a descriptor that someone else bound, or an address to bind here. */
+export type ListenSource =
+  | { readonly fd: number }
+  | { readonly host: string; readonly port: number }
+
+/** The part of a listener's document that listening needs; `index` is its place in the document. */
+export interface PlaneListener {
+  readonly index: number
+  readonly scheme: 'http' | 'https'
+  readonly host: string
+  readonly port: number
+}
+
+/** Serves requests in the thread that made it. */
+export interface DataPlane {
+  /**
+   * Compiles a document, in slices of at most 5 ms; nothing changes for requests yet.
+   * A plane keeps what it prepared until `switchTo` or `discard` names the generation.
+   */
+  prepare(document: Document, generation: number): Promise<{ problems: string[] }>
+  /** The prepared generation goes live for all exchanges that begin from now on. */
+  switchTo(generation: number): void
+  /** Forgets a prepared generation. */
+  discard(generation: number): void
+  /** Accepts connections. @throws Error when the address cannot be bound. */
+  listen(listener: PlaneListener, source: ListenSource): Promise<{ port: number }>
+  /** Takes new addresses of services, found by the control plane. */
+  updateEndpoints(update: unknown): void
+  /** Stops accepting, lets running exchanges end, closes idle connections. Resolves at the latest after `timeoutMs`. */
+  drain(timeoutMs: number): Promise<void>
+  /** Cuts off what still runs and gives everything back. */
+  close(): Promise<void>
+  /** Numbers of this thread by name. */
+  stats(): Record<string, number>
+}

@@ -1,0 +1,318 @@
+// What Gatehouse counts. Every class writes the cells of one block; labels hold names out of the
+// configuration or the catalogue only, never anything a client sent.
+import { ERRORS, type ErrorCode } from '../errors.ts'
+import type { MetricsWriter } from './metrics.ts'
+import {
+  DURATION_BOUNDS,
+  type MetricsShape,
+  metricsShape,
+  observeDuration,
+} from './metrics-shape.ts'
+
+/** By the first digit of the status; `none` when there was no answer. */
+const STATUS_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx']
+const SWITCHING_PROTOCOLS = 101
+
+function statusClass(status: number): number {
+  return status >= 100 && status < 600 ? (status / 100) | 0 : 0
+}
+
+const CODES = Object.keys(ERRORS) as ErrorCode[]
+const CODE_INDEX = Object.fromEntries(CODES.map((code, index) => [code, index])) as Record<
+  ErrorCode,
+  number
+>
+
+abstract class Block {
+  protected readonly cells: Float64Array
+  protected readonly start: number
+
+  constructor(writer: MetricsWriter, shape: MetricsShape, labels: readonly string[]) {
+    const { cells, start } = writer.block(shape, labels)
+    this.cells = cells
+    this.start = start
+  }
+
+  protected add(offset: number, amount: number): void {
+    const index = this.start + offset
+    this.cells[index] = this.cells[index]! + amount
+  }
+}
+
+const ROUTE = metricsShape(
+  'route',
+  ['route'],
+  {
+    requests: {
+      name: 'gatehouse_requests_total',
+      help: 'Requests, by route and class of the status that the client got.',
+      type: 'counter',
+      label: 'status',
+      values: STATUS_CLASSES,
+    },
+    duration: {
+      name: 'gatehouse_request_duration_seconds',
+      help: 'Time from the request head to the end of the response, without upgraded connections.',
+      type: 'histogram',
+      bounds: DURATION_BOUNDS,
+    },
+    requestBytes: {
+      name: 'gatehouse_request_body_bytes_total',
+      help: 'Bytes of request bodies received.',
+      type: 'counter',
+    },
+    responseBytes: {
+      name: 'gatehouse_response_body_bytes_total',
+      help: 'Bytes of response bodies sent.',
+      type: 'counter',
+    },
+  },
+  true,
+)
+
+/** What one route answers. */
+export class RouteMetrics extends Block {
+  constructor(writer: MetricsWriter, route: string) {
+    super(writer, ROUTE, [route])
+  }
+
+  /** An exchange is over; `status` is 0 when the client got no answer. */
+  finish(status: number, durationMs: number, requestBytes: number, responseBytes: number): void {
+    this.add(ROUTE.offsets.requests + statusClass(status), 1)
+    if (status !== SWITCHING_PROTOCOLS) {
+      observeDuration(this.cells, this.start + ROUTE.offsets.duration, durationMs)
+    }
+    if (requestBytes > 0) this.add(ROUTE.offsets.requestBytes, requestBytes)
+    if (responseBytes > 0) this.add(ROUTE.offsets.responseBytes, responseBytes)
+  }
+}
+
+const SERVICE = metricsShape('service', ['service'], {
+  attempts: {
+    name: 'gatehouse_upstream_attempts_total',
+    help: 'Attempts to have a request answered by the service, by class of its status; `none`: no answer.',
+    type: 'counter',
+    label: 'status',
+    values: STATUS_CLASSES,
+  },
+  latency: {
+    name: 'gatehouse_upstream_latency_seconds',
+    help: "Time from sending a request to the head of the service's answer, or to the failure.",
+    type: 'histogram',
+    bounds: DURATION_BOUNDS,
+  },
+  errors: {
+    name: 'gatehouse_upstream_errors_total',
+    help: 'Failed attempts, by code of the failure.',
+    type: 'counter',
+    label: 'code',
+    values: CODES,
+    isSparse: true,
+  },
+  retries: {
+    name: 'gatehouse_upstream_retries_total',
+    help: 'Attempts after the first one of an exchange.',
+    type: 'counter',
+  },
+  opened: {
+    name: 'gatehouse_upstream_connections_opened_total',
+    help: 'Connections opened to the service.',
+    type: 'counter',
+  },
+  queued: {
+    name: 'gatehouse_upstream_queued_total',
+    help: 'Requests that had to wait for a connection.',
+    type: 'counter',
+  },
+  queueTimeouts: {
+    name: 'gatehouse_upstream_queue_timeouts_total',
+    help: 'Requests for which no connection became free in time.',
+    type: 'counter',
+  },
+})
+
+/** What one service does. */
+export class ServiceMetrics extends Block {
+  constructor(writer: MetricsWriter, service: string) {
+    super(writer, SERVICE, [service])
+  }
+
+  /** An attempt has its answer's head, or failed (`status` 0). */
+  attempt(status: number, latencyMs: number): void {
+    this.add(SERVICE.offsets.attempts + statusClass(status), 1)
+    observeDuration(this.cells, this.start + SERVICE.offsets.latency, latencyMs)
+  }
+
+  /** Why an attempt failed. */
+  error(code: ErrorCode): void {
+    this.add(SERVICE.offsets.errors + CODE_INDEX[code], 1)
+  }
+
+  retry(): void {
+    this.add(SERVICE.offsets.retries, 1)
+  }
+
+  connectionOpened(): void {
+    this.add(SERVICE.offsets.opened, 1)
+  }
+
+  queued(): void {
+    this.add(SERVICE.offsets.queued, 1)
+  }
+
+  queueTimeout(): void {
+    this.add(SERVICE.offsets.queueTimeouts, 1)
+  }
+}
+
+const POLICY = metricsShape('policy', ['policy'], {
+  rejections: {
+    name: 'gatehouse_policy_rejections_total',
+    help: 'Requests that a policy stopped, or in shadow mode would have stopped.',
+    type: 'counter',
+    label: 'mode',
+    values: ['enforce', 'shadow'],
+  },
+  failures: {
+    name: 'gatehouse_policy_failures_total',
+    help: 'Failures of policies, by what failed: the policy itself, or its condition.',
+    type: 'counter',
+    label: 'part',
+    values: ['policy', 'condition'],
+  },
+})
+
+/** What one policy does, on all routes that use it under this id. */
+export class PolicyMetrics extends Block {
+  constructor(writer: MetricsWriter, policy: string) {
+    super(writer, POLICY, [policy])
+  }
+
+  rejected(): void {
+    this.add(POLICY.offsets.rejections, 1)
+  }
+
+  /** It would have stopped a request, were it not in shadow mode. */
+  shadowRejected(): void {
+    this.add(POLICY.offsets.rejections + 1, 1)
+  }
+
+  failed(): void {
+    this.add(POLICY.offsets.failures, 1)
+  }
+
+  conditionFailed(): void {
+    this.add(POLICY.offsets.failures + 1, 1)
+  }
+}
+
+const THREAD = metricsShape('thread', ['thread'], {
+  accepted: {
+    name: 'gatehouse_connections_accepted_total',
+    help: 'Client connections accepted, by thread.',
+    type: 'counter',
+  },
+  open: {
+    name: 'gatehouse_connections_open',
+    help: 'Client connections open now, by thread.',
+    type: 'gauge',
+  },
+  errors: {
+    name: 'gatehouse_errors_total',
+    help: 'Failures that Gatehouse reported itself, by code; malformed requests included.',
+    type: 'counter',
+    label: 'code',
+    values: CODES,
+    isSparse: true,
+  },
+  logDropped: {
+    name: 'gatehouse_log_lines_dropped_total',
+    help: 'Log lines that were dropped because their reader was too slow.',
+    type: 'counter',
+  },
+  loopDelay: {
+    name: 'gatehouse_event_loop_delay_seconds',
+    help: 'Delay of the event loop in the last interval, by thread (99th percentile).',
+    type: 'gauge',
+  },
+  loopUtilization: {
+    name: 'gatehouse_event_loop_utilization_ratio',
+    help: 'Share of the last interval in which the event loop was busy, by thread.',
+    type: 'gauge',
+  },
+})
+
+/** What one thread does. */
+export class ThreadMetrics extends Block {
+  constructor(writer: MetricsWriter) {
+    super(writer, THREAD, [String(writer.row)])
+  }
+
+  connectionAccepted(): void {
+    this.add(THREAD.offsets.accepted, 1)
+    this.add(THREAD.offsets.open, 1)
+  }
+
+  connectionClosed(): void {
+    this.add(THREAD.offsets.open, -1)
+  }
+
+  /** Gatehouse answered with a failure, or gave an exchange or connection up. */
+  error(code: ErrorCode): void {
+    this.add(THREAD.offsets.errors + CODE_INDEX[code], 1)
+  }
+
+  logLinesDropped(count: number): void {
+    this.add(THREAD.offsets.logDropped, count)
+  }
+
+  /** How the event loop did in the interval that just ended. */
+  eventLoop(delayMs: number, utilization: number): void {
+    this.cells[this.start + THREAD.offsets.loopDelay] = delayMs / 1000
+    this.cells[this.start + THREAD.offsets.loopUtilization] = utilization
+  }
+}
+
+const CONTROL = metricsShape('control', [], {
+  reloads: {
+    name: 'gatehouse_config_reloads_total',
+    help: 'Configurations tried since the start, by result.',
+    type: 'counter',
+    label: 'result',
+    values: ['applied', 'refused'],
+  },
+  lastReload: {
+    name: 'gatehouse_config_last_applied_timestamp_seconds',
+    help: 'When the running configuration was applied, in seconds since 1970.',
+    type: 'gauge',
+  },
+  threadsReplaced: {
+    name: 'gatehouse_threads_replaced_total',
+    help: 'Data-plane threads that ended unexpectedly and were replaced.',
+    type: 'counter',
+  },
+})
+
+/** What the control plane does. */
+export class ControlMetrics extends Block {
+  constructor(writer: MetricsWriter) {
+    super(writer, CONTROL, [])
+  }
+
+  /** A configuration runs since `wallMs` (milliseconds since 1970). */
+  configurationApplied(wallMs: number): void {
+    this.add(CONTROL.offsets.reloads, 1)
+    this.cells[this.start + CONTROL.offsets.lastReload] = wallMs / 1000
+  }
+
+  configurationRefused(): void {
+    this.add(CONTROL.offsets.reloads + 1, 1)
+  }
+
+  threadReplaced(): void {
+    this.add(CONTROL.offsets.threadsReplaced, 1)
+  }
+}
+
+/** Everything that is counted, in the order in which it is shown. */
+export const METRICS_SHAPES: readonly MetricsShape[] = [CONTROL, THREAD, ROUTE, SERVICE, POLICY]

@@ -1,0 +1,479 @@
+// The server's role of HTTP/1: reads requests off one client's socket, one at a time, and writes the
+// answers. It knows framing and deadlines; what a request means is its host's business.
+import type { Socket } from 'node:net'
+import type { ErrorCode } from '../../errors.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { type TimerWheel, WheelTimer } from '../../lib/timer-wheel.ts'
+import { type BodySink, ChunkedDecoder, hasBareLineBreak } from './chunked-decoder.ts'
+import { type HttpLimits, LINGER_BYTES_MAX, LINGER_TIMEOUT_MS } from './limits.ts'
+import type { RequestHead } from './message-head.ts'
+import { parseRequestHead } from './parse-head.ts'
+
+/** What receives one request as it arrives. */
+export interface RequestSink {
+  /** Everything stands ready: begin. A request without a body is complete by now. */
+  start(): void
+  /** A piece of the body; in a tunnel, of the stream. The memory is the receiver's to keep. */
+  onRequestData(data: Buffer): void
+  /** The body, or the client's side of a tunnel, is complete. `trailers` are raw lines. */
+  onRequestEnd(trailers: string): void
+  /** The rest of the request will not come; the connection still takes an answer unless it is closed. */
+  onRequestFailed(code: ErrorCode): void
+  /** What was written has left; see `writeData`. */
+  onClientDrain(): void
+}
+
+/** Who owns the connection: gives limits, begins exchanges, answers what cannot become one. */
+export interface ConnectionHost {
+  readonly limits: HttpLimits
+  readonly wheel: TimerWheel
+  readonly clock: Clock
+  /** A request has arrived; returns what takes it from here. */
+  begin(connection: ServerConnection, head: RequestHead): RequestSink
+  /** Bytes that are no request: returns the complete answer, in latin1. */
+  refuse(connection: ServerConnection, code: ErrorCode): string
+  onClosed(connection: ServerConnection): void
+}
+
+/** How the body of an answer is framed. */
+export const BodyMode = { none: 0, length: 1, chunked: 2, untilClose: 3, tunnel: 4 } as const
+
+const PauseReason = { receiver: 1, pipelined: 2, any: 3 } as const
+
+const Input = {
+  head: 0,
+  body: 1,
+  waiting: 2,
+  discarding: 3,
+  lingering: 4,
+  tunnel: 5,
+  closed: 6,
+} as const
+
+/** Data up to this size joins the head in one string and so in one write. */
+const JOINED_BYTES_MAX = 16384
+const EMPTY = Buffer.alloc(0)
+const HEAD_END = Buffer.from('\r\n\r\n')
+
+/** One client's connection. */
+export class ServerConnection extends WheelTimer implements BodySink {
+  readonly socket: Socket
+  readonly host: ConnectionHost
+  readonly clientIp: string
+  readonly clientPort: number
+  /** 'TLSv1.3' and the like, or null on plain TCP. */
+  readonly tlsVersion: string | null
+  /** Whether this connection ends with the current answer. */
+  closing = false
+  requests = 0
+  #input: number = Input.head
+  #sink: RequestSink | null = null
+  #pending: Buffer = EMPTY
+  #remaining = 0
+  #decoder: ChunkedDecoder | null = null
+  #discarded = 0
+  /** Output gathered for the next write, in latin1. */
+  #out = ''
+  #bodyMode: number = BodyMode.none
+  /** Why reading stands still: PauseReason bits. */
+  #pauses = 0
+  #clientEnded = false
+  #requestFailed = false
+  #blocked = false
+
+  constructor(socket: Socket, host: ConnectionHost, tlsVersion: string | null) {
+    super()
+    this.socket = socket
+    this.host = host
+    this.tlsVersion = tlsVersion
+    this.clientIp = plainAddress(socket.remoteAddress ?? '')
+    this.clientPort = socket.remotePort ?? 0
+    socket.on('data', (data: Buffer) => this.#onData(data))
+    socket.on('end', () => this.#onEnd())
+    socket.on('drain', () => this.#onDrain())
+    socket.on('error', () => {})
+    socket.on('close', () => this.#onClose())
+    host.wheel.arm(this, host.limits.headTimeoutMs)
+  }
+
+  /** True when no request is being read or answered. */
+  get isIdle(): boolean {
+    return this.#input === Input.head && this.#pending.length === 0
+  }
+
+  get isClosed(): boolean {
+    return this.#input === Input.closed
+  }
+
+  // ---- the answer -------------------------------------------------------------------------------
+
+  /** Begins the answer. `head` is complete, in latin1; it leaves with the first data or `flush`. */
+  startResponse(head: string, bodyMode: number): void {
+    this.#out += head
+    this.#bodyMode = bodyMode
+  }
+
+  /** Writes an interim answer (1xx) at once. */
+  writeInterim(head: string): void {
+    this.#out += head
+    this.flush()
+  }
+
+  /**
+   * Writes a piece of the answer's body.
+   * @param isOwned whether the memory stays untouched after the call; if not it is copied when needed.
+   * @returns false when the client should catch up first; `onClientDrain` follows.
+   */
+  writeData(data: Buffer, isOwned: boolean): boolean {
+    if (this.#input === Input.closed || data.length === 0) return true
+    if (this.#bodyMode === BodyMode.chunked) this.#out += `${data.length.toString(16)}\r\n`
+    if (this.#out.length + data.length <= JOINED_BYTES_MAX) {
+      this.#out += data.toString('latin1')
+      if (this.#bodyMode === BodyMode.chunked) this.#out += '\r\n'
+      return true
+    }
+    const owned = isOwned ? data : Buffer.from(data)
+    const { socket } = this
+    socket.cork()
+    if (this.#out !== '') socket.write(this.#out, 'latin1')
+    this.#out = this.#bodyMode === BodyMode.chunked ? '\r\n' : ''
+    socket.write(owned)
+    socket.uncork()
+    return this.#checkBlocked()
+  }
+
+  /** Sends what was gathered. @returns false when the client should catch up first. */
+  flush(): boolean {
+    if (this.#out !== '') {
+      const out = this.#out
+      this.#out = ''
+      if (this.#input !== Input.closed) this.socket.write(out, 'latin1')
+    }
+    return this.#checkBlocked()
+  }
+
+  /** The answer is complete: sends it and turns to the next request, or closes. */
+  endResponse(trailers: string): void {
+    if (this.#input === Input.closed) return
+    if (this.#bodyMode === BodyMode.chunked) this.#out += `0\r\n${trailers}\r\n`
+    this.flush()
+    const { host } = this
+    if (this.closing || this.#requestFailed || (this.#clientEnded && this.#pending.length === 0)) {
+      this.#closeGently()
+    } else if (this.#input === Input.waiting) {
+      this.#sink = null
+      this.#input = Input.head
+      if (!this.#blocked) host.wheel.arm(this, host.limits.keepAliveTimeoutMs)
+      this.#resume(PauseReason.receiver)
+      if (this.#pending.length > 0) process.nextTick(readPending, this)
+    } else {
+      // The answer came before the whole request did: a small rest is read and thrown away.
+      this.#sink = null
+      this.#input = Input.discarding
+      this.#discarded = 0
+      host.wheel.arm(this, LINGER_TIMEOUT_MS)
+      this.#resume(PauseReason.receiver)
+    }
+  }
+
+  /** Ends the connection so that the client can tell that the answer is not complete. */
+  abort(): void {
+    if (this.#input === Input.closed) return
+    this.flush()
+    this.#sink = null
+    this.socket.resetAndDestroy()
+  }
+
+  /** The answer was a 101: from now on bytes go through as they are. */
+  startTunnel(): void {
+    this.flush()
+    this.#input = Input.tunnel
+    this.#bodyMode = BodyMode.tunnel
+    this.host.wheel.cancel(this)
+    this.#resume(PauseReason.receiver)
+    if (this.#pending.length > 0) process.nextTick(readPending, this)
+  }
+
+  /** The upstream's side of a tunnel has ended: passes the FIN on. */
+  endTunnel(): void {
+    this.flush()
+    this.socket.end()
+  }
+
+  /** The receiver of the body needs time. */
+  pauseRequest(): void {
+    this.#pause(PauseReason.receiver)
+    if (this.#input === Input.body) this.host.wheel.cancel(this)
+  }
+
+  resumeRequest(): void {
+    this.#resume(PauseReason.receiver)
+    if (this.#input === Input.body) this.host.wheel.arm(this, this.host.limits.bodyIdleTimeoutMs)
+  }
+
+  #pause(reason: number): void {
+    if (this.#pauses === 0) this.socket.pause()
+    this.#pauses |= reason
+  }
+
+  #resume(reason: number): void {
+    if (this.#pauses === 0) return
+    this.#pauses &= ~reason
+    if (this.#pauses === 0) this.socket.resume()
+  }
+
+  /** No further request after the current one; an idle connection closes. */
+  drain(): void {
+    this.closing = true
+    if (this.isIdle) this.#closeGently()
+  }
+
+  // ---- the request ------------------------------------------------------------------------------
+
+  #onData(data: Buffer): void {
+    switch (this.#input) {
+      case Input.head:
+        if (this.#pending.length === 0) this.#readHead(data, 0)
+        else {
+          const searched = this.#pending.length
+          this.#readHead(Buffer.concat([this.#pending, data]), searched)
+        }
+        break
+      case Input.body:
+        this.#readBody(data, 0)
+        break
+      case Input.waiting:
+        this.#hold(data)
+        break
+      case Input.tunnel:
+        this.#sink?.onRequestData(data)
+        break
+      default:
+        this.#discard(data)
+    }
+  }
+
+  /** Takes up bytes that arrived while the connection was busy with something else. */
+  readPending(): void {
+    const pending = this.#pending
+    if (pending.length === 0) return
+    if (this.#input === Input.head) {
+      this.#pending = EMPTY
+      this.#readHead(pending, 0)
+    } else if (this.#input === Input.tunnel) {
+      this.#pending = EMPTY
+      this.#sink?.onRequestData(pending)
+    } else return
+    if (this.#pending.length === 0) this.#resume(PauseReason.pipelined)
+    if (this.#clientEnded) this.#onEnd()
+  }
+
+  #readHead(data: Buffer, searched: number): void {
+    const { limits, wheel } = this.host
+    let start = 0
+    // One empty line before a request is tolerated (RFC 9112 2.2).
+    if (data[0] === 0x0d && data[1] === 0x0a) start = 2
+    const end = data.indexOf(HEAD_END, Math.max(start, searched - 3))
+    if (end === -1 || end + 4 - start > limits.headBytesMax) {
+      if (data.length - start > limits.headBytesMax) {
+        const isLine = data.indexOf('\r\n', start) === -1
+        this.#refuse(isLine ? 'target_too_long' : 'head_too_large')
+      } else if (hasBareLineBreak(data.toString('latin1', Math.max(start, searched - 1)))) {
+        this.#refuse(data.indexOf('\r\n', start) === -1 ? 'bad_request_line' : 'bad_header')
+      } else {
+        if (this.#pending.length === 0) wheel.arm(this, limits.headTimeoutMs)
+        this.#pending = data
+        this.#resume(PauseReason.pipelined)
+      }
+      return
+    }
+    this.#pending = EMPTY
+    const head = parseRequestHead(data.toString('latin1', start, end + 4), limits)
+    if (typeof head === 'string') this.#refuse(head)
+    else this.#begin(head, data, end + 4)
+  }
+
+  #begin(head: RequestHead, data: Buffer, bodyStart: number): void {
+    const { host } = this
+    host.wheel.cancel(this)
+    this.requests++
+    if (!head.keepAlive || this.requests >= host.limits.requestsPerConnectionMax)
+      this.closing = true
+    this.#requestFailed = false
+    this.#bodyMode = BodyMode.none
+    if (head.isChunked) {
+      this.#decoder = new ChunkedDecoder()
+      this.#input = Input.body
+    } else if (head.contentLength > 0) {
+      this.#remaining = head.contentLength
+      this.#input = Input.body
+    } else this.#input = Input.waiting
+    if (this.#input === Input.waiting) {
+      // What follows is the next request: kept, unread, until this one has its answer.
+      if (bodyStart < data.length) this.#hold(data.subarray(bodyStart))
+      this.#sink = host.begin(this, head)
+      this.#sink.start()
+      return
+    }
+    host.wheel.arm(this, host.limits.bodyIdleTimeoutMs)
+    this.#sink = host.begin(this, head)
+    this.#sink.start()
+    if (bodyStart < data.length) this.#onData(data.subarray(bodyStart))
+  }
+
+  #readBody(data: Buffer, start: number): void {
+    const { host } = this
+    if (this.#decoder !== null) {
+      const end = this.#decoder.decode(data, start, this)
+      if (end === -1) this.#failRequest('bad_chunk')
+      else if (this.#decoder.isDone) this.#endRequest(data, end, this.#decoder.trailers)
+      else if (this.#pauses === 0) host.wheel.arm(this, host.limits.bodyIdleTimeoutMs)
+      return
+    }
+    const end = Math.min(data.length, start + this.#remaining)
+    this.#remaining -= end - start
+    this.onBodyData(end === data.length && start === 0 ? data : data.subarray(start, end))
+    if (this.#remaining === 0) this.#endRequest(data, end, '')
+    else if (this.#pauses === 0) host.wheel.arm(this, host.limits.bodyIdleTimeoutMs)
+  }
+
+  /** A piece of the request's body; also called by the decoder. */
+  onBodyData(data: Buffer): void {
+    if (this.#input === Input.body) this.#sink?.onRequestData(data)
+    else this.#discarded += data.length
+  }
+
+  #endRequest(data: Buffer, end: number, trailers: string): void {
+    const wasDiscarding = this.#input !== Input.body
+    this.#decoder = null
+    this.host.wheel.cancel(this)
+    this.#input = wasDiscarding ? Input.head : Input.waiting
+    if (end < data.length) this.#hold(data.subarray(end))
+    if (!wasDiscarding) this.#sink?.onRequestEnd(trailers)
+    else {
+      this.host.wheel.arm(this, this.host.limits.keepAliveTimeoutMs)
+      if (this.#pending.length > 0) process.nextTick(readPending, this)
+    }
+  }
+
+  /** The body cannot be read any further, so nothing after it can be read either. */
+  #failRequest(code: ErrorCode): void {
+    this.host.wheel.cancel(this)
+    if (this.#input !== Input.body) {
+      this.#closeGently()
+      return
+    }
+    this.#requestFailed = true
+    this.closing = true
+    this.#input = Input.lingering
+    this.#discarded = 0
+    this.#sink?.onRequestFailed(code)
+  }
+
+  #hold(data: Buffer): void {
+    this.#pending = this.#pending.length === 0 ? data : Buffer.concat([this.#pending, data])
+    this.#pause(PauseReason.pipelined)
+  }
+
+  #discard(data: Buffer): void {
+    if (this.#input === Input.discarding) {
+      this.#readBody(data, 0)
+      if (this.#discarded > LINGER_BYTES_MAX && this.#input === Input.discarding)
+        this.#closeGently()
+      return
+    }
+    this.#discarded += data.length
+    if (this.#discarded > LINGER_BYTES_MAX && this.#sink === null) this.socket.destroy()
+  }
+
+  #refuse(code: ErrorCode): void {
+    this.#pending = EMPTY
+    this.#out += this.host.refuse(this, code)
+    this.#closeGently()
+  }
+
+  /** FIN after the last byte, then discard for a while: a RST could take the answer with it. */
+  #closeGently(): void {
+    this.flush()
+    this.#sink = null
+    this.#input = Input.lingering
+    this.#discarded = 0
+    this.#pending = EMPTY
+    this.socket.end()
+    if (this.#clientEnded) this.socket.destroySoon()
+    else {
+      this.host.wheel.arm(this, LINGER_TIMEOUT_MS)
+      this.#resume(PauseReason.any)
+    }
+  }
+
+  // ---- events -----------------------------------------------------------------------------------
+
+  #onEnd(): void {
+    this.#clientEnded = true
+    switch (this.#input) {
+      case Input.head:
+        // A request cut off in its head gets no answer: nobody waits for one.
+        this.#closeGently()
+        break
+      case Input.body:
+        this.#failRequest('client_closed')
+        break
+      case Input.tunnel:
+        this.#sink?.onRequestEnd('')
+        break
+      case Input.waiting:
+        break
+      default:
+        this.socket.destroySoon()
+    }
+  }
+
+  #checkBlocked(): boolean {
+    if (!this.socket.writableNeedDrain) return true
+    if (!this.#blocked && this.#input !== Input.tunnel) {
+      this.#blocked = true
+      this.host.wheel.arm(this, this.host.limits.bodyIdleTimeoutMs)
+    }
+    return false
+  }
+
+  #onDrain(): void {
+    if (this.#blocked) {
+      this.#blocked = false
+      if (this.#input === Input.lingering) this.host.wheel.arm(this, LINGER_TIMEOUT_MS)
+      else if (this.#input === Input.head)
+        this.host.wheel.arm(this, this.host.limits.keepAliveTimeoutMs)
+      else this.host.wheel.cancel(this)
+    }
+    this.#sink?.onClientDrain()
+  }
+
+  onTimeout(): void {
+    if (this.#blocked) this.socket.destroy()
+    else if (this.#input === Input.head && this.#pending.length > 0) this.#refuse('head_timeout')
+    else if (this.#input === Input.head) this.#closeGently()
+    else if (this.#input === Input.body) this.#failRequest('body_timeout')
+    else if (this.#input === Input.discarding) this.#closeGently()
+    else this.socket.destroy()
+  }
+
+  #onClose(): void {
+    const sink = this.#sink
+    this.#input = Input.closed
+    this.#sink = null
+    this.#pending = EMPTY
+    this.host.wheel.cancel(this)
+    sink?.onRequestFailed('client_closed')
+    this.host.onClosed(this)
+  }
+}
+
+function readPending(connection: ServerConnection): void {
+  connection.readPending()
+}
+
+/** An IPv4 client on a dual-stack socket is shown as the IPv4 address that it is. */
+function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
+}

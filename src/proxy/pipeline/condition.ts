@@ -1,0 +1,100 @@
+// Conditions (`when`): expressions in CEL, compiled once. Most become plain predicates; the rest is
+// evaluated by the CEL library. Both are linear in the size of the request.
+import { type Binding, compileTree } from './condition-compiler.ts'
+import { type Evaluate, planExpression } from './condition-library.ts'
+import { parseCondition } from './condition-syntax.ts'
+import type { ConditionMoment, Read } from './condition-variables.ts'
+import type { Exchange } from './exchange.ts'
+
+/** A compiled condition. */
+export interface Condition {
+  /** The text as it was written. */
+  readonly source: string
+  /** How often it could not be evaluated since it was compiled, and counted as true. */
+  readonly failures: number
+  /**
+   * Whether the condition holds. Never throws: what cannot be evaluated (a claim that is a text
+   * where a number is needed) counts as true, so that a policy which guards something runs.
+   */
+  test(exchange: Exchange): boolean
+}
+
+/** What a caller may say about a condition. */
+export interface ConditionOptions {
+  /** When it is decided; `response.status` is known only to `response`. Default: `request`. */
+  readonly moment?: ConditionMoment
+  /** Told about the first evaluation that fails, and no further one. */
+  readonly onFailure?: (reason: string) => void
+}
+
+/**
+ * Compiles a condition.
+ * @throws ConditionError with what is wrong, where, and what was probably meant
+ */
+export function compileCondition(source: string, options: ConditionOptions = {}): Condition {
+  const parsed = parseCondition(source)
+  const { test, bindings } = compileTree(source, parsed, options.moment ?? 'request')
+  if (test !== null) return { source, failures: 0, test }
+  return new LibraryCondition(source, planExpression(parsed.expr), bindings, options.onFailure)
+}
+
+class LibraryCondition implements Condition {
+  readonly source: string
+  failures = 0
+  readonly #evaluate: Evaluate
+  readonly #names: readonly string[]
+  readonly #reads: readonly Read[]
+  readonly #onFailure: ((reason: string) => void) | undefined
+
+  constructor(
+    source: string,
+    evaluate: Evaluate,
+    bindings: readonly Binding[],
+    onFailure: ((reason: string) => void) | undefined,
+  ) {
+    this.source = source
+    this.#evaluate = evaluate
+    this.#names = bindings.map((binding) => binding.name)
+    this.#reads = bindings.map(libraryRead)
+    this.#onFailure = onFailure
+  }
+
+  test(exchange: Exchange): boolean {
+    try {
+      const values: Record<string, unknown> = {}
+      for (let index = 0; index < this.#names.length; index++) {
+        values[this.#names[index]!] = this.#reads[index]!(exchange)
+      }
+      const result = this.#evaluate(values)
+      return typeof result === 'boolean' ? result : this.#fail(result)
+    } catch (error) {
+      return this.#fail(error)
+    }
+  }
+
+  #fail(reason: unknown): true {
+    this.failures++
+    if (this.failures === 1) {
+      this.#onFailure?.(reason instanceof Error ? reason.message : 'it is neither true nor false')
+    }
+    return true
+  }
+}
+
+function libraryRead({ type, read }: Binding): Read {
+  if (type === 'int') return (exchange) => BigInt(read(exchange) as number)
+  return type === 'any' ? (exchange) => fromJson(read(exchange), 0) : read
+}
+
+/** Deeper JSON than anybody writes; a claim that is deeper counts as not evaluable. */
+const JSON_DEPTH_MAX = 32
+
+/** A value of JSON as the library takes it: objects as maps. */
+function fromJson(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null) return value ?? null
+  if (depth === JSON_DEPTH_MAX) throw new Error('the value is nested too deep')
+  if (Array.isArray(value)) return value.map((item) => fromJson(item, depth + 1))
+  const map = new Map<string, unknown>()
+  for (const [key, item] of Object.entries(value)) map.set(key, fromJson(item, depth + 1))
+  return map
+}

@@ -1,0 +1,67 @@
+// Composes the head of a forwarded request.
+import {
+  EXPECT_FIELD,
+  FORWARDED_FIELDS,
+  HOP_FIELDS,
+  HOST_FIELD,
+  LENGTH_FIELD,
+  passedFields,
+} from '../http/compose-head.ts'
+import { forwardedLines } from '../http/forwarded-headers.ts'
+import type { Endpoint } from '../upstream/endpoint.ts'
+import type { Service } from '../upstream/service.ts'
+import type { ExchangeRun } from './run.ts'
+
+/** What a route changes of the request line and Host. */
+interface Rewritten {
+  readonly target: ((run: ExchangeRun) => string) | null
+  readonly host: string | null
+}
+
+/** Runs the onForward hooks and composes the head that goes to `endpoint`, in latin1. */
+export function requestHead(
+  run: ExchangeRun,
+  service: Service,
+  endpoint: Endpoint,
+  rewrite: Rewritten,
+  isChunked: boolean,
+): string {
+  if (run.plan.hasForwardHooks) run.runForward()
+  const { request, context } = run
+  const host = hostValue(run, service, endpoint, rewrite)
+  let drop = HOP_FIELDS | FORWARDED_FIELDS
+  if (host !== null) drop |= HOST_FIELD
+  if (isChunked && !request.isChunked) drop |= LENGTH_FIELD
+  if (request.minorVersion === 0) drop |= EXPECT_FIELD
+  const target = rewrite.target === null ? run.target : rewrite.target(run)
+  let head = `${run.method} ${target} HTTP/1.1\r\n`
+  if (host !== null) head += `Host: ${host}\r\n`
+  head += passedFields(request, drop, run.requestEdits)
+  head += forwardedLines(
+    context.forwarded,
+    run.trustedHead,
+    run.connection.clientIp,
+    run.scheme,
+    request.host,
+  )
+  head += context.viaLine
+  if (isChunked) head += 'Transfer-Encoding: chunked\r\n'
+  if (run.upgrade !== null) head += `Connection: Upgrade\r\nUpgrade: ${run.upgrade}\r\n`
+  else if (request.takesTrailers) head += 'Connection: TE\r\nTE: trailers\r\n'
+  return `${head}\r\n`
+}
+
+/** The Host to send in place of the received one; null keeps that. */
+function hostValue(
+  run: ExchangeRun,
+  service: Service,
+  endpoint: Endpoint,
+  rewrite: Rewritten,
+): string | null {
+  if (rewrite.host !== null) return rewrite.host
+  const { hostHeader } = service.settings
+  if (hostHeader.kind === 'literal') return hostHeader.value
+  // An HTTP/1.0 client may leave Host out; HTTP/1.1 requires it (RFC 9112 3.2).
+  if (hostHeader.kind === 'endpoint' || run.request.host === '') return endpoint.address
+  return null
+}

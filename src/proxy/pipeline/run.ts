@@ -1,0 +1,540 @@
+// The driver: takes one exchange through its moments. All control flow on the client's side is here;
+// policies, targets and connections are leaves that report back.
+import { type ErrorCode, errorKind } from '../../errors.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { TimerWheel } from '../../lib/timer-wheel.ts'
+import type { FieldEdits } from '../http/compose-head.ts'
+import type { ForwardedSettings } from '../http/forwarded-headers.ts'
+import type { RequestHead, ResponseHead } from '../http/message-head.ts'
+import { BodyMode, type RequestSink, type ServerConnection } from '../http/server-connection.ts'
+import { passedTrailers } from '../http/trailers.ts'
+import type { RoutingTable } from '../router/routing-table.ts'
+import { type ClientInfo, Exchange } from './exchange.ts'
+import type { PolicyLog } from './policy.ts'
+import { problem, Reply } from './reply.ts'
+import { interimHead, replyHead, tunnelHead, upstreamHead } from './response-head.ts'
+import type { RoutePlan } from './route.ts'
+import { copyOf, runShadowed } from './shadow.ts'
+import type { Stage } from './stage.ts'
+
+/** Where a route leads. */
+export interface Target {
+  /** All request stages passed: answer, or begin to. */
+  handle(run: ExchangeRun): void
+}
+
+/** A route with its target: what the routing table holds. */
+export interface Route extends RoutePlan {
+  readonly target: Target
+}
+
+/** The other side of a forwarded exchange, as the driver sees it. */
+export interface UpstreamSide {
+  /** @returns false when the upstream should catch up first. */
+  onRequestData(data: Buffer): boolean
+  onRequestEnd(trailers: string): void
+  pauseResponse(): void
+  resumeResponse(): void
+  /** The exchange is over for the client; nothing more is wanted. */
+  abort(): void
+}
+
+/** What all exchanges of one snapshot share. */
+export interface RunContext {
+  readonly clock: Clock
+  readonly wheel: TimerWheel
+  readonly table: RoutingTable<Route>
+  /** What happens where no route matches: the stages of every route, then 404 or 405. */
+  readonly unmatched: Route
+  readonly forwarded: ForwardedSettings
+  /** 'Via: 1.1 name' with CRLF, or ''. */
+  readonly viaLine: string
+  readonly trailersAllowed: ReadonlySet<string>
+  readonly log: PolicyLog
+  /** A shadowed policy would have stopped this. */
+  countShadowed(stage: Stage, reply: Reply): void
+  /** The exchange holds on to its snapshot from the first to the second call. */
+  enter(): void
+  leave(): void
+}
+
+const Phase = { request: 0, waiting: 1, target: 2, responding: 3, tunnel: 4, finished: 5 } as const
+
+/** One exchange on its way. */
+export class ExchangeRun extends Exchange implements RequestSink {
+  readonly connection: ServerConnection
+  readonly context: RunContext
+  plan: Route
+  /** What may be believed of the client's Forwarded and X-Forwarded-*: the head, or null. */
+  readonly trustedHead: RequestHead | null
+  upstream: UpstreamSide | null = null
+  /** The upgrade token that passes, or null. */
+  upgrade: string | null = null
+  /** The methods that the matched path does take, when no route takes this one. */
+  allow: string | null = null
+  requestEnded = false
+  requestTrailers = ''
+  #phase: number = Phase.request
+  #stage = 0
+  #ran = 0
+  #bodyOpen = false
+  #held: Buffer[] | null = null
+  #editsBefore: FieldEdits | null = null
+
+  constructor(
+    connection: ServerConnection,
+    head: RequestHead,
+    client: ClientInfo,
+    trusted: boolean,
+    context: RunContext,
+  ) {
+    super(head, client, context.clock.now(), context.clock.wallTime())
+    this.connection = connection
+    this.context = context
+    this.plan = context.unmatched
+    this.trustedHead = trusted ? head : null
+  }
+
+  /** Whether the answer has begun, or the exchange has ended without one. */
+  get isAnswered(): boolean {
+    return this.#phase >= Phase.responding
+  }
+
+  // ---- the request ------------------------------------------------------------------------------
+
+  /** Finds the route and begins. */
+  start(): void {
+    const { context } = this
+    context.enter()
+    this.requestEnded = !this.requestHasBody
+    const found = context.table.find(this)
+    if (found === null) this.allow = context.table.allow
+    else {
+      this.plan = found
+      this.params = context.table.lastParams
+    }
+    const { plan } = this
+    this.route = plan
+    if (plan.slots > 0) this.slots = new Array(plan.slots).fill(null)
+    if (plan.exchangeTimeoutMs > 0) context.wheel.arm(this, plan.exchangeTimeoutMs, this.receivedAt)
+    if ((this.request.targetFlags & plan.targetFlagsRefused) !== 0) {
+      this.fail('bad_target')
+    } else if (this.request.contentLength > this.connection.host.limits.bodyBytesMax) {
+      this.fail('body_too_large')
+    } else {
+      if (this.request.connectionUpgrade) this.upgrade = this.#passedUpgrade()
+      this.#runRequest()
+    }
+  }
+
+  #passedUpgrade(): string | null {
+    const { request } = this
+    if (request.upgrade === null || this.method !== 'GET' || this.requestHasBody) return null
+    if (request.minorVersion === 0) return null
+    for (const part of request.upgrade.split(',')) {
+      const token = part.trim()
+      if (this.plan.upgrades.includes(token.toLowerCase())) return token
+    }
+    return null
+  }
+
+  #runRequest(): void {
+    const { stages } = this.plan
+    this.#phase = Phase.request
+    while (this.#stage < stages.length) {
+      const index = this.#stage++
+      const stage = stages[index]!
+      if (stage.condition !== null && !stage.condition.test(this)) continue
+      this.#ran |= 1 << index
+      if (stage.onRequest === null) continue
+      let verdict: ReturnType<NonNullable<Stage['onRequest']>>
+      try {
+        verdict = stage.shadow ? runShadowed(this, stage.onRequest) : stage.onRequest(this)
+      } catch (error) {
+        this.#policyFailed(stage, error)
+        return
+      }
+      if (verdict === undefined) continue
+      if (verdict instanceof Reply) {
+        if (this.#stopsAt(stage, verdict)) return
+      } else {
+        this.#await(stage, verdict)
+        return
+      }
+    }
+    this.#phase = Phase.target
+    this.plan.target.handle(this)
+  }
+
+  #await(stage: Stage, verdict: Promise<void | Reply>): void {
+    this.#phase = Phase.waiting
+    verdict.then(
+      (reply) => {
+        if (this.#phase !== Phase.waiting) return
+        if (reply instanceof Reply && this.#stopsAt(stage, reply)) return
+        this.#runRequest()
+      },
+      (error: unknown) => {
+        if (this.#phase === Phase.waiting) this.#policyFailed(stage, error)
+      },
+    )
+  }
+
+  /** Whether the reply ends the walk; that of a shadowed stage is only counted. */
+  #stopsAt(stage: Stage, reply: Reply): boolean {
+    if (stage.shadow) {
+      this.context.countShadowed(stage, reply)
+      return false
+    }
+    this.respond(reply)
+    return true
+  }
+
+  #policyFailed(stage: Stage, error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.context.log.error({ route: this.plan.id, policy: stage.id, error: text }, 'policy failed')
+    this.errorDetail = `policy ${stage.id}`
+    this.fail('policy_failed')
+  }
+
+  onRequestData(data: Buffer): void {
+    this.requestBytes += data.length
+    if (this.#phase === Phase.finished) return
+    if (this.#phase === Phase.tunnel) {
+      if (this.upstream?.onRequestData(data) === false) this.connection.pauseRequest()
+      return
+    }
+    if (this.requestBytes > this.connection.host.limits.bodyBytesMax) {
+      this.fail('body_too_large')
+      return
+    }
+    const passed = this.plan.hasRequestBodyHooks ? this.#throughRequestHooks(data) : data
+    if (passed !== null) this.#sendOn(passed)
+  }
+
+  #sendOn(data: Buffer): void {
+    if (this.#bodyOpen) {
+      if (this.upstream?.onRequestData(data) === false) this.connection.pauseRequest()
+      return
+    }
+    // Nobody takes the body yet: what was read is kept, and no more is read.
+    if (this.#held === null) this.#held = [data]
+    else this.#held.push(data)
+    this.connection.pauseRequest()
+  }
+
+  onRequestEnd(trailers: string): void {
+    if (this.#phase === Phase.finished) return
+    if (this.plan.hasRequestBodyHooks && this.#phase !== Phase.tunnel && this.requestHasBody) {
+      const rest = this.#throughRequestHooks(null)
+      if (rest !== null && rest.length > 0) this.#sendOn(rest)
+    }
+    this.requestEnded = true
+    if (trailers !== '') {
+      const passed = passedTrailers(trailers, this.context.trailersAllowed)
+      if (passed === null) {
+        this.fail('bad_chunk')
+        return
+      }
+      this.requestTrailers = passed
+    }
+    if (this.#bodyOpen) this.upstream?.onRequestEnd(this.requestTrailers)
+  }
+
+  /** The upstream is ready for the body: hands over what was kept and lets the rest come. */
+  openBody(): void {
+    this.#bodyOpen = true
+    const held = this.#held
+    this.#held = null
+    let takesMore = true
+    if (held !== null) {
+      for (const data of held) takesMore = this.upstream?.onRequestData(data) !== false
+    }
+    if (this.requestEnded) this.upstream?.onRequestEnd(this.requestTrailers)
+    else if (takesMore) this.connection.resumeRequest()
+  }
+
+  /** The body's way is closed again, until the next `openBody`. */
+  closeBody(): void {
+    this.#bodyOpen = false
+  }
+
+  /** The upstream has caught up. */
+  resumeBody(): void {
+    this.connection.resumeRequest()
+  }
+
+  /** Runs the onForward hooks for one attempt, on the edits as they were before the first. */
+  runForward(): void {
+    if (this.attempts <= 1) this.#editsBefore = copyOf(this.requestEdits)
+    else this.requestEdits = copyOf(this.#editsBefore)
+    for (let i = 0; i < this.plan.stages.length; i++) {
+      const stage = this.plan.stages[i]!
+      if ((this.#ran & (1 << i)) === 0 || stage.onForward === null) continue
+      try {
+        if (stage.shadow) runShadowed(this, stage.onForward)
+        else stage.onForward(this)
+      } catch (error) {
+        this.#policyFailed(stage, error)
+        return
+      }
+    }
+  }
+
+  #throughRequestHooks(data: Buffer | null): Buffer | null {
+    let passed = data
+    for (let i = 0; i < this.plan.stages.length; i++) {
+      const stage = this.plan.stages[i]!
+      if ((this.#ran & (1 << i)) === 0 || stage.onRequestBody === null) continue
+      let result: Buffer | Reply | null
+      try {
+        result = stage.onRequestBody(this, passed)
+      } catch (error) {
+        this.#policyFailed(stage, error)
+        return null
+      }
+      if (result instanceof Reply) {
+        if (!stage.shadow) {
+          this.respond(result)
+          return null
+        }
+        this.context.countShadowed(stage, result)
+      } else if (!stage.shadow) passed = result
+      if (passed === null && data !== null) return null
+    }
+    return passed
+  }
+
+  onRequestFailed(code: ErrorCode): void {
+    if (this.#phase === Phase.finished) return
+    if (code === 'client_closed') this.#abandon(code)
+    else this.fail(code)
+  }
+
+  /** The exchange ran out of its time. */
+  onTimeout(): void {
+    this.fail('exchange_timeout')
+  }
+
+  // ---- the answer -------------------------------------------------------------------------------
+
+  /** Ends the exchange with a failure of the catalogue, or, once the answer has begun, cuts it off. */
+  fail(code: ErrorCode): void {
+    if (this.#phase === Phase.finished) return
+    if (this.#phase >= Phase.responding) {
+      this.#abandon(code)
+      return
+    }
+    const details = this.errorDetail === null ? {} : { detail: this.errorDetail }
+    const headers = errorKind(code).status === 503 ? { 'Retry-After': '1' } : {}
+    this.respond(problem(code, { ...details, headers }))
+  }
+
+  /** Answers with a reply of the gateway's own. */
+  respond(reply: Reply): void {
+    if (this.#phase >= Phase.responding) return
+    this.#phase = Phase.responding
+    const upstream = this.upstream
+    this.upstream = null
+    upstream?.abort()
+    this.localReply = reply
+    this.response = null
+    this.status = reply.status
+    if (reply.code !== null) this.errorCode = reply.code
+    if (!this.#runResponse()) return
+    this.#sendReply(this.localReply ?? reply)
+  }
+
+  #sendReply(reply: Reply): void {
+    const { connection } = this
+    if (!this.requestEnded && (this.request.expectsContinue || this.requestHasBody)) {
+      // Whether the body still comes is the client's choice; after this answer nothing can be read.
+      if (this.request.expectsContinue) connection.closing = true
+    }
+    let { body } = reply
+    if (this.plan.hasResponseBodyHooks && body.length > 0) body = this.#throughWhole(body)
+    const hasBody = this.method !== 'HEAD' && reply.status !== 204 && reply.status !== 304
+    connection.startResponse(
+      replyHead(this, reply, body.length, connection.closing),
+      BodyMode.length,
+    )
+    if (hasBody) {
+      this.responseBytes += body.length
+      connection.writeData(body, true)
+    }
+    connection.endResponse('')
+    this.#finish()
+  }
+
+  #throughWhole(body: Buffer): Buffer {
+    const first = this.#throughResponseHooks(body)
+    const last = this.#throughResponseHooks(null)
+    return Buffer.concat([first ?? Buffer.alloc(0), last ?? Buffer.alloc(0)])
+  }
+
+  /** Runs the response stages, last in first out. @returns false when one failed and that was answered. */
+  #runResponse(): boolean {
+    if (!this.plan.hasResponseHooks || this.#ran === 0) return true
+    for (let i = this.plan.stages.length - 1; i >= 0; i--) {
+      const stage = this.plan.stages[i]!
+      if ((this.#ran & (1 << i)) === 0 || stage.onResponse === null) continue
+      try {
+        if (stage.shadow) runShadowed(this, stage.onResponse)
+        else stage.onResponse(this)
+      } catch (error) {
+        // Its later self must not run into the same failure again.
+        this.#ran &= ~(1 << i)
+        this.#phase = Phase.target
+        this.responseEdits = null
+        this.#policyFailed(stage, error)
+        return false
+      }
+    }
+    return true
+  }
+
+  /** An interim answer of the upstream (1xx). */
+  sendInterim(head: ResponseHead): void {
+    if (this.#phase >= Phase.responding || this.request.minorVersion === 0) return
+    this.connection.writeInterim(interimHead(head))
+  }
+
+  /** The upstream's answer begins. @returns false when something else was answered instead. */
+  beginResponse(head: ResponseHead): boolean {
+    if (this.#phase >= Phase.responding) return false
+    this.#phase = Phase.responding
+    this.response = head
+    this.status = head.status
+    if (!this.#runResponse()) return false
+    const { connection } = this
+    const hasBody = this.method !== 'HEAD' && head.status !== 204 && head.status !== 304
+    let mode: number = BodyMode.none
+    if (hasBody) {
+      const hasLength = head.contentLength !== -1 && !this.plan.transformsResponseBody
+      if (hasLength) mode = BodyMode.length
+      else mode = this.request.minorVersion === 1 ? BodyMode.chunked : BodyMode.untilClose
+    }
+    if (mode === BodyMode.untilClose) connection.closing = true
+    if (this.request.expectsContinue && !this.requestEnded && this.requestBytes === 0) {
+      connection.closing = true
+    }
+    connection.startResponse(upstreamHead(this, head, mode, connection.closing), mode)
+    return true
+  }
+
+  /** The upstream has switched protocols: from now on bytes go through as they are. */
+  beginTunnel(head: ResponseHead, token: string): void {
+    this.response = head
+    this.status = head.status
+    this.#phase = Phase.responding
+    if (!this.#runResponse()) return
+    this.#phase = Phase.tunnel
+    this.#bodyOpen = true
+    this.requestEnded = false
+    this.context.wheel.cancel(this)
+    this.connection.startResponse(tunnelHead(this, head, token), BodyMode.tunnel)
+    this.connection.startTunnel()
+  }
+
+  /** A piece of the upstream's answer; the memory is only lent. */
+  sendResponseData(data: Buffer): void {
+    if (this.#phase < Phase.responding || this.#phase === Phase.finished) return
+    const passed =
+      this.plan.hasResponseBodyHooks && this.#phase !== Phase.tunnel
+        ? this.#throughResponseHooks(data)
+        : data
+    if (passed === null || passed.length === 0) return
+    this.responseBytes += passed.length
+    if (!this.connection.writeData(passed, false)) this.upstream?.pauseResponse()
+  }
+
+  /** What arrived at once has been handed over. */
+  flushResponse(): void {
+    if (this.#phase !== Phase.finished && !this.connection.flush()) this.upstream?.pauseResponse()
+  }
+
+  onClientDrain(): void {
+    this.upstream?.resumeResponse()
+  }
+
+  /** The upstream's answer is complete. */
+  endResponse(trailers: string): void {
+    if (this.#phase === Phase.tunnel) {
+      this.connection.endTunnel()
+      return
+    }
+    if (this.#phase !== Phase.responding) return
+    if (this.plan.hasResponseBodyHooks) {
+      const rest = this.#throughResponseHooks(null)
+      if (rest !== null && rest.length > 0) {
+        this.responseBytes += rest.length
+        this.connection.writeData(rest, false)
+      }
+    }
+    const passed =
+      trailers === '' ? '' : (passedTrailers(trailers, this.context.trailersAllowed) ?? '')
+    this.upstream = null
+    this.connection.endResponse(passed)
+    this.#finish()
+  }
+
+  /** Both sides of a tunnel are closed. */
+  endTunnel(): void {
+    if (this.#phase !== Phase.tunnel) return
+    this.upstream = null
+    this.connection.abort()
+    this.#finish()
+  }
+
+  #throughResponseHooks(data: Buffer | null): Buffer | null {
+    let passed = data
+    for (let i = this.plan.stages.length - 1; i >= 0; i--) {
+      const stage = this.plan.stages[i]!
+      if ((this.#ran & (1 << i)) === 0 || stage.onResponseBody === null) continue
+      try {
+        const result = stage.onResponseBody(this, passed)
+        if (!stage.shadow) passed = result
+      } catch (error) {
+        this.#policyFailed(stage, error)
+        return null
+      }
+      if (passed === null && data !== null) return null
+    }
+    return passed
+  }
+
+  /** Nobody waits for the answer, or it can no longer be completed. */
+  #abandon(code: ErrorCode): void {
+    if (this.#phase !== Phase.tunnel) this.errorCode = code
+    const upstream = this.upstream
+    this.upstream = null
+    upstream?.abort()
+    this.connection.abort()
+    this.#finish()
+  }
+
+  #finish(): void {
+    if (this.#phase === Phase.finished) return
+    this.#phase = Phase.finished
+    const { context, plan } = this
+    context.wheel.cancel(this)
+    this.#held = null
+    this.durationMs = context.clock.now() - this.receivedAt
+    if (this.status === 0)
+      this.status = this.errorCode === null ? 0 : errorKind(this.errorCode).status
+    for (let i = plan.stages.length - 1; i >= 0; i--) {
+      const stage = plan.stages[i]!
+      if ((this.#ran & (1 << i)) === 0 || stage.onFinish === null) continue
+      try {
+        stage.onFinish(this)
+      } catch (error) {
+        context.log.error(
+          { route: plan.id, policy: stage.id, error: String(error) },
+          'policy failed',
+        )
+      }
+    }
+    plan.counters.finish(this.status, this.durationMs, this.requestBytes, this.responseBytes)
+    context.leave()
+  }
+}

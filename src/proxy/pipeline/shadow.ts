@@ -1,0 +1,30 @@
+// Runs a hook of a policy in shadow mode: it may look at everything and change nothing.
+import { FieldEdits } from '../http/compose-head.ts'
+import type { Exchange } from './exchange.ts'
+
+/** Edits that can be changed without the originals noticing. */
+export function copyOf(edits: FieldEdits | null): FieldEdits | null {
+  if (edits === null) return null
+  const copy = new FieldEdits()
+  copy.removed.push(...edits.removed)
+  copy.added.push(...edits.added)
+  return copy
+}
+
+/** Calls the hook and takes back whatever it did to the exchange before it returned. */
+export function runShadowed<Result>(
+  exchange: Exchange,
+  hook: (exchange: Exchange) => Result,
+): Result {
+  const { consumer, requestId } = exchange
+  const requestEdits = copyOf(exchange.requestEdits)
+  const responseEdits = copyOf(exchange.responseEdits)
+  try {
+    return hook(exchange)
+  } finally {
+    exchange.consumer = consumer
+    exchange.requestId = requestId
+    exchange.requestEdits = requestEdits
+    exchange.responseEdits = responseEdits
+  }
+}

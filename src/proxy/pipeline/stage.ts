@@ -1,0 +1,50 @@
+// A policy compiled for one route: its hooks with every field present, so that the driver's loads
+// stay monomorphic.
+import type { Condition } from './condition.ts'
+import type { PolicyHooks } from './policy.ts'
+
+/** One step of a route. Absent hooks are null. */
+export class Stage {
+  /** The name of the policy, and the id of this use of it. */
+  readonly policy: string
+  readonly id: string
+  readonly condition: Condition | null
+  /** Decide and count, but never act. */
+  readonly shadow: boolean
+  readonly onRequest: NonNullable<PolicyHooks['onRequest']> | null
+  readonly onForward: NonNullable<PolicyHooks['onForward']> | null
+  readonly onResponse: NonNullable<PolicyHooks['onResponse']> | null
+  readonly onRequestBody: NonNullable<PolicyHooks['onRequestBody']> | null
+  readonly onResponseBody: NonNullable<PolicyHooks['onResponseBody']> | null
+  readonly onFinish: NonNullable<PolicyHooks['onFinish']> | null
+  readonly dispose: (() => void) | null
+
+  constructor(
+    policy: string,
+    id: string,
+    hooks: PolicyHooks,
+    condition: Condition | null,
+    shadow: boolean,
+  ) {
+    this.policy = policy
+    this.id = id
+    this.condition = condition
+    this.shadow = shadow
+    this.onRequest = bound(hooks, hooks.onRequest)
+    this.onForward = bound(hooks, hooks.onForward)
+    this.onResponse = bound(hooks, hooks.onResponse)
+    this.onRequestBody = bound(hooks, hooks.onRequestBody)
+    this.onResponseBody = bound(hooks, hooks.onResponseBody)
+    this.onFinish = bound(hooks, hooks.onFinish)
+    this.dispose = bound(hooks, hooks.dispose)
+  }
+}
+
+/** Hooks may use `this`; bound once here, not per request. */
+// biome-ignore lint/suspicious/noExplicitAny: the parameters of any hook
+function bound<Hook extends (...args: any[]) => unknown>(
+  hooks: PolicyHooks,
+  hook: Hook | undefined,
+): Hook | null {
+  return hook === undefined ? null : (hook.bind(hooks) as Hook)
+}

@@ -1,0 +1,46 @@
+// Targets that answer themselves: fixed replies, redirects, and what happens where no route matches.
+import { problem, type Reply, reply } from '../reply.ts'
+import type { ExchangeRun, Target } from '../run.ts'
+
+/** Answers with one prepared reply. */
+export class RespondTarget implements Target {
+  readonly #reply: Reply
+
+  constructor(prepared: Reply) {
+    this.#reply = prepared
+  }
+
+  handle(run: ExchangeRun): void {
+    run.respond(this.#reply)
+  }
+}
+
+/** Answers with a redirect; the query is kept unless the new place has one of its own. */
+export class RedirectTarget implements Target {
+  readonly #status: number
+  readonly #location: (run: ExchangeRun) => string
+  readonly #hasQuery: boolean
+
+  constructor(status: number, location: (run: ExchangeRun) => string, hasQuery: boolean) {
+    this.#status = status
+    this.#location = location
+    this.#hasQuery = hasQuery
+  }
+
+  handle(run: ExchangeRun): void {
+    const { query } = run
+    const place = this.#location(run)
+    const location = this.#hasQuery || query === '' ? place : `${place}?${query}`
+    run.respond(reply(this.#status, { Location: location }))
+  }
+}
+
+/** 404, or 405 with Allow (RFC 9110 15.5.6) where only the method failed. */
+export class UnmatchedTarget implements Target {
+  readonly #notFound: Reply = problem('route_not_found')
+
+  handle(run: ExchangeRun): void {
+    if (run.allow === null) run.respond(this.#notFound)
+    else run.respond(problem('method_not_allowed', { headers: { Allow: run.allow } }))
+  }
+}

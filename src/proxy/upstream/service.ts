@@ -1,0 +1,119 @@
+// A named upstream as one thread runs it: its endpoints, how one is picked, and the connections to each.
+import type tls from 'node:tls'
+import type { BalancedRequest, Picker, PickerFactory, SharedTurns } from './balancers/balancer.ts'
+import { StickyPicker } from './balancers/sticky.ts'
+import { ConnectionPool, type PoolEnvironment, type PoolSettings } from './connection-pool.ts'
+import type { Endpoint } from './endpoint.ts'
+
+/** Counts what a service answers; see observability. */
+export interface ServiceCounters {
+  /** An attempt has its answer's head, or failed (`status` 0). */
+  attempt(status: number, latencyMs: number): void
+  retry(): void
+  connectionOpened(): void
+  queued(): void
+  queueTimeout(): void
+}
+
+/** How the Host field of a forwarded request is made. */
+export interface HostHeader {
+  readonly kind: 'preserve' | 'endpoint' | 'literal'
+  readonly value: string | null
+}
+
+/** What the configuration says of a service, compiled. */
+export interface ServiceSettings {
+  readonly name: string
+  readonly pool: PoolSettings
+  readonly queueTimeoutMs: number
+  /** Further attempts after the first. */
+  readonly retriesMax: number
+  readonly hostHeader: HostHeader
+  /** For https endpoints, else null. The server name is added per endpoint. */
+  readonly tls: tls.ConnectionOptions | null
+  readonly picker: PickerFactory
+  readonly counters: ServiceCounters
+}
+
+/** One service in one thread. Lives as long as its name is configured; settings may change. */
+export class Service {
+  readonly name: string
+  readonly #environment: PoolEnvironment
+  readonly #random: () => number
+  #settings: ServiceSettings | null = null
+  readonly #pools = new Map<Endpoint, ConnectionPool>()
+  #endpoints: readonly Endpoint[] = []
+  #picker: Picker | null = null
+
+  constructor(name: string, random: () => number, environment: PoolEnvironment) {
+    this.name = name
+    this.#random = random
+    this.#environment = environment
+  }
+
+  /** Those of the live snapshot. */
+  get settings(): ServiceSettings {
+    if (this.#settings === null) throw new Error(`service ${this.name} is not configured yet`)
+    return this.#settings
+  }
+
+  get endpoints(): readonly Endpoint[] {
+    return this.#endpoints
+  }
+
+  get pools(): Iterable<ConnectionPool> {
+    return this.#pools.values()
+  }
+
+  /** Takes new settings or endpoints. Pools of endpoints that stay are kept, others close gently. */
+  configure(settings: ServiceSettings, endpoints: readonly Endpoint[], turns: SharedTurns): void {
+    const tlsChanged = JSON.stringify(settings.tls) !== JSON.stringify(this.#settings?.tls ?? null)
+    this.#settings = settings
+    this.#endpoints = endpoints
+    const context = { turns, random: this.#random }
+    this.#picker = endpoints.length === 0 ? null : settings.picker(endpoints, context)
+    for (const [endpoint, pool] of this.#pools) {
+      if (tlsChanged || !endpoints.includes(endpoint)) {
+        this.#pools.delete(endpoint)
+        pool.close()
+      } else pool.configure(settings.pool)
+    }
+  }
+
+  /** Where the next attempt goes; null when no endpoint is left to try. */
+  pick(request: BalancedRequest, tried: readonly Endpoint[]): Endpoint | null {
+    return this.#picker === null ? null : this.#picker.pick(request, tried)
+  }
+
+  /** The Set-Cookie value that keeps the caller at the endpoint; null where none is due. */
+  stickyCookie(request: BalancedRequest, endpoint: Endpoint): string | null {
+    const picker = this.#picker
+    return picker instanceof StickyPicker ? picker.cookieFor(endpoint, request) : null
+  }
+
+  /** The connections to an endpoint. */
+  pool(endpoint: Endpoint): ConnectionPool {
+    const known = this.#pools.get(endpoint)
+    if (known !== undefined) return known
+    const { tls, pool } = this.settings
+    const target = {
+      host: endpoint.host,
+      port: endpoint.port,
+      tls: tls === null ? null : { ...tls, ...serverName(endpoint.serverName) },
+    }
+    const made = new ConnectionPool(target, endpoint.slot, pool, this.#environment)
+    this.#pools.set(endpoint, made)
+    return made
+  }
+
+  /** Closes all that is idle, and the rest as it comes back. */
+  close(): void {
+    for (const pool of this.#pools.values()) pool.close()
+    this.#pools.clear()
+  }
+}
+
+/** SNI takes names only (RFC 6066 3); an address is verified as such without it. */
+function serverName(name: string): tls.ConnectionOptions {
+  return name === '' || /^[\d.]+$|:/.test(name) ? {} : { servername: name }
+}
