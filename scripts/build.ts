@@ -1,6 +1,5 @@
 // `npm run build [-- folder]`: makes dist/ (or the folder), what the published package runs. JavaScript
-// and declarations by tsc; then what tsc leaves as it is: module paths in URLs, files that are not
-// TypeScript, the entry's mode.
+// and declarations by tsc; then what tsc leaves out: files that are not TypeScript, the entry's mode.
 import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
@@ -19,13 +18,7 @@ const target = resolve(process.argv[2] ?? join(root, 'dist'))
 
 rmSync(target, { recursive: true, force: true })
 compile()
-for (const file of globSync('**/*.js', { cwd: target })) {
-  const path = join(target, file)
-  const text = readFileSync(path, 'utf8')
-  const rewritten = rewriteModuleUrls(text)
-  if (rewritten !== text) writeFileSync(path, rewritten)
-  refuseSourcePaths(file, rewritten)
-}
+for (const file of globSync('**/*.js', { cwd: target })) refuseSourcePaths(file)
 copyOtherFiles()
 makeExecutable(join(target, 'main.js'))
 
@@ -38,20 +31,12 @@ function compile(): void {
   if (status !== 0) fail('tsc found errors; see above')
 }
 
-/** tsc rewrites the extension in imports, but not where a worker or a process is started by URL. */
-function rewriteModuleUrls(text: string): string {
-  return text.replace(
-    /(\bnew URL\(\s*|\bimport\.meta\.resolve\(\s*)(['"])(\.[^'"\n]*)\.ts\2/g,
-    '$1$2$3.js$2',
-  )
-}
-
-/** A path of a source file that is still in the output would only fail when it runs. */
-function refuseSourcePaths(file: string, text: string): void {
+/** tsc rewrites the extension in imports only; elsewhere, the path of a source file would fail when it runs. */
+function refuseSourcePaths(file: string): void {
+  const text = readFileSync(join(target, file), 'utf8')
   for (const [, path = ''] of text.matchAll(/['"`](\.{1,2}\/[^'"`\n]*\.ts)['"`]/g)) {
-    if (existsSync(join(source, dirname(file), path))) {
-      fail(`dist/${file} still names ${path}: write it as new URL('${path}', import.meta.url)`)
-    }
+    if (!existsSync(join(source, dirname(file), path))) continue
+    fail(`dist/${file} names ${path}; see src/control/process/module-url.ts`)
   }
 }
 

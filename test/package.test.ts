@@ -44,7 +44,7 @@ after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }))
 describe('the packed package', { concurrency: false }, () => {
   test('holds what runs, and nothing else', () => {
     const strange = packed.filter(
-      (file) => /\.(test|contract|bench)\./.test(file) || /(?<!\.d)\.ts$/.test(file),
+      (file) => /\.(test|contract|bench|test-support)\./.test(file) || /(?<!\.d)\.ts$/.test(file),
     )
     assert.deepEqual(strange, [])
     for (const file of [

@@ -9,20 +9,23 @@ export interface RunningService {
   actualPort: number
 }
 
+/** Gatehouse, once it answers. */
+export interface RunningGateway {
+  port: number
+  adminPort: number
+  pid: number
+  logPath: string
+}
+
 /** The text for the terminal. */
-export function screen(
-  gatewayPort: number,
-  gatewayPid: number,
-  services: RunningService[],
-  logPath: string,
-): string {
-  const url = `http://localhost:${gatewayPort}`
+export function screen(gateway: RunningGateway, services: RunningService[]): string {
+  const url = `http://localhost:${gateway.port}`
   const rows = services.map(
     ({ name, actualPort, pid }) =>
       `    ${name.padEnd(12)} http://127.0.0.1:${actualPort}   process ${pid}`,
   )
   return `
-  The shop is open at ${url}   (Gatehouse, process ${gatewayPid})
+  The shop is open at ${url}   (Gatehouse, process ${gateway.pid})
 
   Behind it:
 
@@ -37,7 +40,8 @@ ${rows.join('\n')}
     curl -i ${url}/api/nothing                                  # the gateway's own answer
 
   Configuration: examples/shop/gatehouse.yaml
-  Access log:    tail -f ${logPath}
+  Metrics:       http://127.0.0.1:${gateway.adminPort}/metrics
+  Access log:    tail -f ${gateway.logPath}
 
   Ctrl-C ends everything.
 `

@@ -32,7 +32,7 @@ async function freePort(): Promise<number> {
 }
 
 function spawnShop(port: number): ChildProcess {
-  const ports = { USERS_PORT: '0', ORDERS_PORT: '0', PRODUCTS_PORTS: '0,0,0' }
+  const ports = { ADMIN_PORT: '0', USERS_PORT: '0', ORDERS_PORT: '0', PRODUCTS_PORTS: '0,0,0' }
   return spawn(process.execPath, [join(import.meta.dirname, 'start.ts')], {
     env: { ...process.env, ...ports, PORT: String(port) },
     stdio: ['ignore', 'pipe', 'pipe'],

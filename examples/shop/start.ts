@@ -1,10 +1,10 @@
 // Runs the shop: five services and Gatehouse in front of them, each in a process of its own, until
-// Ctrl-C. PORT moves the gateway; USERS_PORT, ORDERS_PORT and PRODUCTS_PORTS (three, separated by
-// commas) move the services, 0 meaning any free port.
+// Ctrl-C. PORT moves the gateway; ADMIN_PORT, USERS_PORT, ORDERS_PORT and PRODUCTS_PORTS (three,
+// separated by commas) move the rest, 0 meaning any free port.
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -21,6 +21,7 @@ interface Service {
 
 const configurationPath = join(import.meta.dirname, 'gatehouse.yaml')
 const gatewayPort = Number(process.env.PORT || 8080)
+const wantedAdminPort = Number(process.env.ADMIN_PORT || 9901)
 const startMsMax = 20_000
 const stopMsMax = 5_000
 
@@ -42,9 +43,12 @@ async function start(): Promise<void> {
   }
   if (stopping) return
   const services = await Promise.all(wantedServices().map(startService))
+  const adminPort = await chooseAdminPort()
   if (stopping) return
-  const gatewayPid = await startGateway(configurationFor(services))
-  if (!stopping) process.stdout.write(screen(gatewayPort, gatewayPid, services, logPath))
+  const pid = await startGateway(configurationFor(services, adminPort))
+  if (!stopping) {
+    process.stdout.write(screen({ port: gatewayPort, adminPort, pid, logPath }, services))
+  }
 }
 
 function wantedServices(): Service[] {
@@ -85,9 +89,12 @@ async function startService({ name, file, port, wantedPort }: Service): Promise<
 }
 
 /** The shop's configuration, or a copy of it where other ports than the file's are in use. */
-function configurationFor(services: RunningService[]): string {
+function configurationFor(services: RunningService[], adminPort: number): string {
   const original = readFileSync(configurationPath, 'utf8')
-  const ports = new Map([[8080, gatewayPort]])
+  const ports = new Map([
+    [8080, gatewayPort],
+    [9901, adminPort],
+  ])
   for (const { port, actualPort } of services) ports.set(port, actualPort)
   const text = original.replace(
     /(?<=http:\/\/127\.0\.0\.1:)\d+/g,
@@ -130,6 +137,17 @@ async function answers(): Promise<boolean> {
   } catch {
     return false
   }
+}
+
+async function chooseAdminPort(): Promise<number> {
+  if (wantedAdminPort !== 0 && (await isPortFree(wantedAdminPort))) return wantedAdminPort
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as AddressInfo
+  await new Promise((resolve) => probe.close(resolve))
+  if (wantedAdminPort !== 0)
+    say(`Port ${wantedAdminPort} is in use, so the admin API is at ${port}.`)
+  return port
 }
 
 /** Whether `localhost` on this port is nobody else's, in IPv4 and in IPv6. */

@@ -3,17 +3,14 @@ import { readFile, stat } from 'node:fs/promises'
 import { dirname, extname, resolve } from 'node:path'
 import { policies as builtInPolicies } from '../policies/registry.ts'
 import type { PolicyDefinition } from '../proxy/pipeline/policy.ts'
-import { CheckInput } from './check/input.ts'
-import { checkDocument } from './check.ts'
-import { loadPlugins } from './plugins.ts'
+import { interpret } from './interpret.ts'
 import { type Finding, formatPath, type Problem } from './problem.ts'
-import { type Resolved, resolveReferences } from './references.ts'
+import type { Resolved } from './references.ts'
 import type { Document } from './schema.ts'
-import { maskText, secretPointers } from './secrets.ts'
+import { maskText } from './secrets.ts'
 import { readModule } from './sources/module-source.ts'
 import { FILE_START, type Source } from './sources/source.ts'
 import { readYaml } from './sources/yaml-source.ts'
-import { validate } from './validate.ts'
 
 /** Bytes of a configuration file: far beyond what a person or a generator writes. */
 const FILE_BYTES_MAX = 64 * 1024 * 1024
@@ -26,10 +23,12 @@ export interface LoadOptions {
   readonly policies?: readonly PolicyDefinition[]
 }
 
-/** What came of it. Problems of a loaded document are warnings only. */
-export type LoadResult =
-  | { readonly document: Document; readonly problems: readonly Problem[] }
-  | { readonly document: null; readonly problems: readonly Problem[] }
+/** What came of it. */
+export interface LoadResult {
+  /** Null when there is an error among the problems. */
+  readonly document: Document | null
+  readonly problems: readonly Problem[]
+}
 
 /** What only commands for people need beside the result. */
 export interface Loaded {
@@ -58,38 +57,18 @@ export async function loadForPeople(file: string, options: LoadOptions = {}): Pr
     )
     return { result: { document: null, problems }, lines: source.lines, policies: builtIn }
   }
-  const directory = dirname(source.file)
-  const references = resolveReferences(source.data, { env: options.env ?? process.env, directory })
-  const named =
-    typeof references.data === 'object' && references.data !== null ? references.data : {}
-  const plugins = await loadPlugins('plugins' in named ? named.plugins : [], directory, builtIn)
-  const policies = [...builtIn, ...plugins.policies]
-  const validated = validate(references, { policies, directory, plugins: plugins.urls })
-  const findings = [...references.findings, ...plugins.findings, ...validated.findings]
-  const { document } = validated
-  if (document !== null)
-    findings.push(
-      ...checkDocument(
-        new CheckInput(document, validated, references, policies, !isModule(source.file)),
-      ),
-    )
+  const { document, findings, policies, values } = await interpret(source.data, {
+    directory: dirname(source.file),
+    env: options.env ?? process.env,
+    policies: builtIn,
+    isText: !isModule(source.file),
+  })
   const problems = sortProblems(
     findings.map((finding) =>
-      locate(source, finding, source.locate(finding.path, finding.at), references.values),
+      locate(source, finding, source.locate(finding.path, finding.at), values),
     ),
   )
-  const isUsable = document !== null && findings.every((finding) => finding.severity === 'warning')
-  return {
-    result: isUsable
-      ? { document: finished(document, references), problems }
-      : { document: null, problems },
-    lines: source.lines,
-    policies,
-  }
-}
-
-function finished(document: Document, references: Resolved): Document {
-  return { ...document, secrets: secretPointers(document, references.values) }
+  return { result: { document, problems }, lines: source.lines, policies }
 }
 
 function isModule(file: string): boolean {

@@ -1,4 +1,4 @@
-// Which values of a document nobody may be shown.
+// Which values of a document nobody may be shown, and how they are hidden.
 import type { Resolved } from './references.ts'
 import type { Document } from './schema.ts'
 
@@ -29,6 +29,21 @@ export function secretPointers(document: Document, references: Resolved['values'
     if (policies.has(policy)) pointers.add(`${pointer}/settings`)
   })
   return [...pointers]
+}
+
+/** A copy of a document with a mask in the place of every value that `secrets` points to. */
+export function maskSecrets(document: Document): Document {
+  const pointers = new Set(document.secrets)
+  const copy = (value: unknown, pointer: string): unknown => {
+    if (pointers.has(pointer)) return MASK
+    if (typeof value !== 'object' || value === null) return value
+    if (Array.isArray(value)) return value.map((item, index) => copy(item, `${pointer}/${index}`))
+    const entries = Object.entries(value)
+    return Object.fromEntries(
+      entries.map(([key, item]) => [key, copy(item, `${pointer}/${escapeKey(key)}`)]),
+    )
+  }
+  return copy(document, '') as Document
 }
 
 /** Hides what references stand for in a text that is shown to people. */

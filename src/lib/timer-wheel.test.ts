@@ -67,6 +67,21 @@ describe('timer wheel', () => {
     assert.deepEqual(timer.firedAt, [24 * 3600_000])
   })
 
+  test('a clock that jumped over whole rounds leaves no timer behind', () => {
+    for (const [delay, jump] of [
+      [10, 1280],
+      [10, 1290],
+      [1001, 513 * 250],
+      [1250, 517 * 250],
+    ] as const) {
+      const bench = new Bench()
+      const timer = new TestTimer()
+      bench.wheel.arm(timer, delay)
+      bench.step(jump)
+      assert.equal(timer.firedAt.length, 1)
+    }
+  })
+
   test('arming again moves a timer, cancelling disarms it', () => {
     const bench = new Bench()
     const moved = new TestTimer()
@@ -239,43 +254,123 @@ const operation = fc.oneof(
   }),
 )
 
+/** The runtime's timeouts on a manual clock: they fire while time passes, at their time. */
+class ManualRuntime {
+  readonly clock = new ManualClock()
+  #wake: { at: number; task: () => void } | null = null
+  readonly #mocks = [
+    mock.method(globalThis, 'setTimeout', (task: () => void, ms: number) => {
+      assert.equal(this.#wake, null, 'one timeout at a time')
+      this.#wake = { at: this.clock.now() + ms, task }
+      return { unref() {} }
+    }),
+    mock.method(globalThis, 'clearTimeout', () => {
+      this.#wake = null
+    }),
+  ]
+
+  pass(ms: number): void {
+    const end = this.clock.now() + ms
+    while (this.#wake !== null && this.#wake.at <= end) {
+      const { at, task } = this.#wake
+      this.#wake = null
+      this.clock.advance(at - this.clock.now())
+      task()
+    }
+    this.clock.advance(end - this.clock.now())
+  }
+
+  restore(): void {
+    for (const { mock: mocked } of this.#mocks) mocked.restore()
+  }
+}
+
+function checkAgainstDeadlines(
+  clock: ManualClock,
+  wheel: TimerWheel,
+  pass: (ms: number) => void,
+  operations: { kind: 'arm' | 'cancel' | 'advance'; timer: number; ms: number }[],
+): void {
+  const expected = new Map<TestTimer, { deadline: number; lateBy: number }>()
+  const timers = Array.from(
+    { length: 8 },
+    () =>
+      new TestTimer((timer, now) => {
+        const entry = expected.get(timer)
+        assert.ok(entry !== undefined, 'fired although it was not armed')
+        assert.ok(entry.deadline <= now, `early by ${entry.deadline - now} ms`)
+        expected.delete(timer)
+      }),
+  )
+  for (const { kind, timer: index, ms } of operations) {
+    const timer = timers[index]!
+    if (kind === 'arm') {
+      wheel.arm(timer, ms)
+      expected.set(timer, { deadline: clock.now() + ms, lateBy: ms <= 1000 ? 10 : 250 })
+    } else if (kind === 'cancel') {
+      wheel.cancel(timer)
+      expected.delete(timer)
+    } else {
+      pass(ms)
+      for (const [late, { deadline, lateBy }] of expected) {
+        assert.ok(late.armed)
+        assert.ok(clock.now() < deadline + lateBy, 'late by more than one tick')
+      }
+    }
+    assert.equal(wheel.size, expected.size)
+  }
+}
+
 describe('timer wheel against a list of deadlines', () => {
+  const operations = fc.array(operation, { maxLength: 60 })
+
   test('fires exactly what is due, once, within one tick', () => {
     fc.assert(
-      fc.property(fc.array(operation, { maxLength: 60 }), fc.nat(1000), (operations, start) => {
+      fc.property(operations, fc.nat(1000), (steps, start) => {
         const clock = new ManualClock()
         clock.advance(start)
         const wheel = new TimerWheel(clock, { manual: true })
-        const expected = new Map<TestTimer, { deadline: number; lateBy: number }>()
-        const timers = Array.from(
-          { length: 8 },
-          () =>
-            new TestTimer((timer, now) => {
-              const entry = expected.get(timer)
-              assert.ok(entry !== undefined, 'fired although it was not armed')
-              assert.ok(entry.deadline <= now, `early by ${entry.deadline - now} ms`)
-              expected.delete(timer)
-            }),
-        )
-        for (const { kind, timer: index, ms } of operations) {
-          const timer = timers[index]!
-          if (kind === 'arm') {
-            wheel.arm(timer, ms)
-            expected.set(timer, { deadline: clock.now() + ms, lateBy: ms <= 1000 ? 10 : 250 })
-          } else if (kind === 'cancel') {
-            wheel.cancel(timer)
-            expected.delete(timer)
-          } else {
-            clock.advance(ms)
-            wheel.advance(clock.now())
-            for (const [late, { deadline, lateBy }] of expected) {
-              assert.ok(late.armed)
-              assert.ok(clock.now() < deadline + lateBy, 'late by more than one tick')
-            }
-          }
-          assert.equal(wheel.size, expected.size)
+        const pass = (ms: number) => {
+          clock.advance(ms)
+          wheel.advance(clock.now())
         }
+        checkAgainstDeadlines(clock, wheel, pass, steps)
       }),
     )
+  })
+
+  test('wakes up for the short delays before the long ones', () => {
+    const runtime = new ManualRuntime()
+    try {
+      const wheel = new TimerWheel(runtime.clock)
+      const timers = [60_000, 500, 50].map((delay) => {
+        const timer = new TestTimer()
+        wheel.arm(timer, delay)
+        return timer
+      })
+      runtime.pass(70_000)
+      assert.deepEqual(
+        timers.map((it) => it.firedAt),
+        [[60_000], [500], [50]],
+      )
+    } finally {
+      runtime.restore()
+    }
+  })
+
+  test('wakes up in time by itself', () => {
+    const runtime = new ManualRuntime()
+    try {
+      fc.assert(
+        fc.property(operations, fc.nat(1000), (steps, start) => {
+          runtime.pass(start)
+          const wheel = new TimerWheel(runtime.clock)
+          checkAgainstDeadlines(runtime.clock, wheel, (ms) => runtime.pass(ms), steps)
+          wheel.close()
+        }),
+      )
+    } finally {
+      runtime.restore()
+    }
   })
 })

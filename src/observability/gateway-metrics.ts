@@ -225,11 +225,6 @@ const THREAD = metricsShape('thread', ['thread'], {
     values: CODES,
     isSparse: true,
   },
-  logDropped: {
-    name: 'gatehouse_log_lines_dropped_total',
-    help: 'Log lines that were dropped because their reader was too slow.',
-    type: 'counter',
-  },
   loopDelay: {
     name: 'gatehouse_event_loop_delay_seconds',
     help: 'Delay of the event loop in the last interval, by thread (99th percentile).',
@@ -262,10 +257,6 @@ export class ThreadMetrics extends Block {
     this.add(THREAD.offsets.errors + CODE_INDEX[code], 1)
   }
 
-  logLinesDropped(count: number): void {
-    this.add(THREAD.offsets.logDropped, count)
-  }
-
   /** How the event loop did in the interval that just ended. */
   eventLoop(delayMs: number, utilization: number): void {
     this.cells[this.start + THREAD.offsets.loopDelay] = delayMs / 1000
@@ -273,7 +264,7 @@ export class ThreadMetrics extends Block {
   }
 }
 
-const CONTROL = metricsShape('control', [], {
+const GATEWAY = metricsShape('gateway', [], {
   reloads: {
     name: 'gatehouse_config_reloads_total',
     help: 'Configurations tried since the start, by result.',
@@ -291,28 +282,37 @@ const CONTROL = metricsShape('control', [], {
     help: 'Data-plane threads that ended unexpectedly and were replaced.',
     type: 'counter',
   },
+  logDropped: {
+    name: 'gatehouse_log_lines_dropped_total',
+    help: 'Log lines that were dropped because their reader was too slow.',
+    type: 'counter',
+  },
 })
 
-/** What the control plane does. */
-export class ControlMetrics extends Block {
+/** What the gateway does as a whole; any thread may count here. */
+export class GatewayMetrics extends Block {
   constructor(writer: MetricsWriter) {
-    super(writer, CONTROL, [])
+    super(writer, GATEWAY, [])
   }
 
   /** A configuration runs since `wallMs` (milliseconds since 1970). */
   configurationApplied(wallMs: number): void {
-    this.add(CONTROL.offsets.reloads, 1)
-    this.cells[this.start + CONTROL.offsets.lastReload] = wallMs / 1000
+    this.add(GATEWAY.offsets.reloads, 1)
+    this.cells[this.start + GATEWAY.offsets.lastReload] = wallMs / 1000
   }
 
   configurationRefused(): void {
-    this.add(CONTROL.offsets.reloads + 1, 1)
+    this.add(GATEWAY.offsets.reloads + 1, 1)
   }
 
   threadReplaced(): void {
-    this.add(CONTROL.offsets.threadsReplaced, 1)
+    this.add(GATEWAY.offsets.threadsReplaced, 1)
+  }
+
+  logLinesDropped(lines: number): void {
+    this.add(GATEWAY.offsets.logDropped, lines)
   }
 }
 
 /** Everything that is counted, in the order in which it is shown. */
-export const METRICS_SHAPES: readonly MetricsShape[] = [CONTROL, THREAD, ROUTE, SERVICE, POLICY]
+export const METRICS_SHAPES: readonly MetricsShape[] = [GATEWAY, THREAD, ROUTE, SERVICE, POLICY]

@@ -20,7 +20,7 @@ function unicodeEscape(code: number): string {
 
 /** The text as a JSON string with its quotes; of what is longer than `lengthMax`, the beginning and `...`. */
 export function jsonText(text: string, lengthMax: number = 4_096): string {
-  const end = text.length > lengthMax ? lengthMax : text.length
+  const end = Math.min(text.length, lengthMax)
   for (let index = 0; index < end; index++) {
     const code = text.charCodeAt(index)
     if (code < 0x20 || code > 0x7e || code === 0x22 || code === 0x5c) {

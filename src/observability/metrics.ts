@@ -88,6 +88,8 @@ export class MetricsReader {
   readonly #buffers: MetricsBuffers
   readonly #rows: readonly Float64Array[]
   readonly #directory: SeriesDirectory
+  readonly #entries = new Map<string, MetricsEntry[]>()
+  #entryCount = 0
 
   constructor(buffers: MetricsBuffers) {
     this.#buffers = buffers
@@ -101,13 +103,16 @@ export class MetricsReader {
   }
 
   /** All blocks of one kind. */
-  entries(shape: MetricsShape): MetricsEntry[] {
-    const result: MetricsEntry[] = []
-    for (const { name, start } of this.#directory.entries()) {
+  entries(shape: MetricsShape): readonly MetricsEntry[] {
+    const all = this.#directory.entries()
+    for (; this.#entryCount < all.length; this.#entryCount++) {
+      const { name, start } = all[this.#entryCount]!
       const [kind, ...labels] = JSON.parse(name) as [string, ...string[]]
-      if (kind === shape.kind) result.push({ labels, start })
+      const entries = this.#entries.get(kind)
+      if (entries === undefined) this.#entries.set(kind, [{ labels, start }])
+      else entries.push({ labels, start })
     }
-    return result
+    return this.#entries.get(shape.kind) ?? []
   }
 
   /** The sum of one cell over all threads. */

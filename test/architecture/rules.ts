@@ -34,7 +34,7 @@ const FILE_LINES_MAX = 400
 const FUNCTION_LINES_MAX = 70
 
 /** Tests, suites, benchmarks and examples of a document: beside the code, but not part of it. */
-const BESIDE_THE_CODE = /\.(?:test|contract|bench)\.ts$/
+const BESIDE_THE_CODE = /\.(?:test|contract|bench|test-support)\.ts$/
 
 function isSource(path: string): boolean {
   return path.startsWith('src/') && path.endsWith('.ts') && !BESIDE_THE_CODE.test(path)
@@ -131,7 +131,7 @@ export const namesSaySomething: Rule = (tree) =>
     if (!path.startsWith('src/') || path === 'src/index.ts') return []
     if (FORBIDDEN_NAMES.test(path.slice(3))) return [`${path}: a name that says nothing`]
     const name = posix.basename(path)
-    return path.endsWith('.ts') && !/^[a-z0-9-]+(?:\.[a-z]+)*$/.test(name)
+    return path.endsWith('.ts') && !/^[a-z0-9-]+(?:\.[a-z-]+)*$/.test(name)
       ? [`${path}: write it in lower case with dashes`]
       : []
   })

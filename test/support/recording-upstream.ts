@@ -150,6 +150,7 @@ export class RecordingUpstream {
   readonly #changes = new Changes()
   readonly #failures: unknown[] = []
   readonly #sockets = new Set<Socket>()
+  readonly #marks = new Map<UpstreamConnection, number>()
   #port = 0
 
   private constructor(server: Server) {
@@ -216,6 +217,19 @@ export class RecordingUpstream {
   /** Everything received, over all connections. */
   get text(): string {
     return this.connections.map((connection) => connection.text).join('')
+  }
+
+  /** From now on `since` leaves out what has been received so far. */
+  mark(): void {
+    for (const connection of this.connections)
+      this.#marks.set(connection, connection.received.length)
+  }
+
+  /** What each connection received since the mark, where it is anything. */
+  since(): Buffer[] {
+    return this.connections
+      .map((connection) => connection.received.subarray(this.#marks.get(connection) ?? 0))
+      .filter((bytes) => bytes.length > 0)
   }
 
   /** Connections that are still open. */

@@ -27,9 +27,9 @@ export const gatehouse: Subject = {
 
 function configuration({ scenario, port, upstreamPort, threads, tls }: Setup): object {
   const url = `${scenario === 'tls' ? 'https' : 'http'}://127.0.0.1:${port}`
-  const certificate = { certificate: tls.certificate, key: tls.key }
+  const certificates = { cert: tls.certificate, key: tls.key }
   return {
-    listen: scenario === 'tls' ? { url, tls: certificate } : url,
+    listen: scenario === 'tls' ? { url, tls: { certificates } } : url,
     threads,
     admin: false,
     limits: { requestsPerConnection: 1_000_000_000, bodyBytes: '4gb' },

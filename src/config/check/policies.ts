@@ -1,6 +1,9 @@
 // Checks of policies: conditions compile, what a policy needs is there before it, names are used.
+
+import { systemClock } from '../../lib/clock.ts'
 import { compileCondition } from '../../proxy/pipeline/condition.ts'
-import type { PolicyDefinition } from '../../proxy/pipeline/policy.ts'
+import type { PolicyDefinition, PolicyEnvironment } from '../../proxy/pipeline/policy.ts'
+import { problem, reply } from '../../proxy/pipeline/reply.ts'
 import { STAGES_MAX } from '../../proxy/pipeline/route.ts'
 import { type DataPath, errorAt, type Finding, warningAt } from '../problem.ts'
 import type { PolicyUse } from '../schema.ts'
@@ -12,6 +15,7 @@ export function checkPolicies(input: CheckInput): Finding[] {
   for (const path of usePaths(input)) checkCondition(input, path, findings)
   checkNeeds(input, findings)
   checkCount(input, findings)
+  checkCreation(input, findings)
   if (input.isComplete) checkNames(input, findings)
   return findings
 }
@@ -100,6 +104,48 @@ function checkCount(input: CheckInput, findings: Finding[]): void {
         },
       ),
     )
+  }
+}
+
+/** Some policies find out only here that their settings cannot work. */
+function checkCreation(input: CheckInput, findings: Finding[]): void {
+  const { document, policies } = input
+  const byName = new Map(policies.map((policy) => [policy.name, policy]))
+  // Uses of a named policy share their settings.
+  const seen = new Set<unknown>()
+  const tryOne = (use: PolicyUse, routeId: string, path: DataPath) => {
+    const definition = byName.get(use.policy)
+    if (definition === undefined || seen.has(use.settings)) return
+    seen.add(use.settings)
+    try {
+      definition.create(use.settings, dryEnvironment(routeId)).dispose?.()
+    } catch (error) {
+      findings.push(
+        errorAt(
+          path,
+          `the policy "${use.policy}" refuses its settings: ${(error as Error).message}`,
+        ),
+      )
+    }
+  }
+  const firstId = document.routes[0]?.id ?? ''
+  for (const [index, use] of document.use.entries()) tryOne(use, firstId, input.usePath(index))
+  for (const [place, route] of document.routes.entries()) {
+    for (const [index, use] of route.use.entries())
+      tryOne(use, route.id, input.routePath(place, 'use', index))
+  }
+}
+
+function dryEnvironment(routeId: string): PolicyEnvironment {
+  const silent = () => {}
+  let slots = 0
+  return {
+    route: { id: routeId },
+    clock: systemClock,
+    log: { info: silent, warn: silent, error: silent, line: silent },
+    slot: () => slots++,
+    reply,
+    problem,
   }
 }
 

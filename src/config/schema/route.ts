@@ -1,7 +1,7 @@
 // Routes: which requests they take, what runs on them, and where they go.
 import { z } from 'zod'
 import { matchFields, normaliseMatch } from './match.ts'
-import { serviceSchema, timeoutFields } from './service.ts'
+import { exchangeTimeoutFields, serviceSchema } from './service.ts'
 import type { UseSchema } from './use.ts'
 import { fieldName, fieldValue, hasUnknownKeys, refuse, type SchemaContext } from './value.ts'
 
@@ -156,7 +156,7 @@ function forwardFields(context: SchemaContext) {
       .optional()
       .describe('Changes of path and host before the request is sent on.'),
     timeouts: z
-      .strictObject(timeoutFields)
+      .strictObject(exchangeTimeoutFields)
       .partial()
       .optional()
       .describe("Replaces the service's `timeouts`, one by one."),
@@ -170,10 +170,6 @@ function forwardFields(context: SchemaContext) {
       )
       .optional()
       .describe('Protocols a client may upgrade to. Default: `[websocket]`; `[]` for none.'),
-    trailers: z
-      .array(fieldName())
-      .optional()
-      .describe('Names of trailer fields that may pass here, beside those of `limits.trailers`.'),
   }
 }
 
@@ -241,7 +237,7 @@ type TargetInput = ForwardInput & {
   respond?: z.output<typeof respondSchema> | undefined
 }
 
-const FORWARD_ONLY = ['sticky', 'rewrite', 'timeouts', 'upgrade', 'trailers'] as const
+const FORWARD_ONLY = ['sticky', 'rewrite', 'timeouts', 'upgrade'] as const
 
 function targetOf(route: TargetInput, ctx: z.core.$RefinementCtx) {
   const { to, redirect, respond } = route
@@ -279,12 +275,10 @@ function targetOf(route: TargetInput, ctx: z.core.$RefinementCtx) {
     sticky: route.sticky ?? null,
     rewrite: route.rewrite ?? null,
     timeouts: {
-      connectMs: route.timeouts?.connect ?? null,
       responseMs: route.timeouts?.response ?? null,
       idleMs: route.timeouts?.idle ?? null,
       exchangeMs: route.timeouts?.exchange ?? null,
     },
     upgrade: route.upgrade ?? ['websocket'],
-    trailers: route.trailers ?? [],
   }
 }

@@ -52,11 +52,8 @@ const stickySchema = z.strictObject({
     .describe('Marks the cookie `Secure`: browsers then send it over https only.'),
 })
 
-/** Timeouts by their input names; a route may override each. */
-export const timeoutFields = {
-  connect: durationMs({ min: 1 }).describe(
-    'To open a connection, TLS handshake included. Past it: 504.',
-  ),
+/** Timeouts of one exchange by their input names; a route may override each. */
+export const exchangeTimeoutFields = {
   response: durationMs({ min: 1 }).describe(
     'From the whole request sent until the response head is there. Past it: 504.',
   ),
@@ -68,7 +65,16 @@ export const timeoutFields = {
   ),
 }
 
-const timeoutsSchema = z.strictObject(timeoutFields).partial()
+const timeoutsSchema = z.strictObject({
+  connect: durationMs({ min: 1 })
+    .prefault('5s')
+    .describe('To open a connection, TLS handshake included. Past it: 504.'),
+  response: exchangeTimeoutFields.response
+    .optional()
+    .meta({ description: exchangeTimeoutFields.response.description, default: '30s' }),
+  idle: exchangeTimeoutFields.idle.prefault('60s'),
+  exchange: exchangeTimeoutFields.exchange.optional(),
+})
 
 const connectionsSchema = z
   .strictObject({
@@ -253,9 +259,9 @@ export function serviceSchema(context: SchemaContext) {
         balance: value.balance,
         sticky: value.sticky ?? null,
         timeouts: {
-          connectMs: value.timeouts.connect ?? 5_000,
+          connectMs: value.timeouts.connect,
           responseMs: value.timeout ?? value.timeouts.response ?? 30_000,
-          idleMs: value.timeouts.idle ?? 60_000,
+          idleMs: value.timeouts.idle,
           exchangeMs: value.timeouts.exchange ?? null,
         },
         retries: value.retries,

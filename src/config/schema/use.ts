@@ -127,8 +127,35 @@ function parseUse(
   const settings = definition.settings.safeParse(given[key] ?? {}, { error: rememberKnownKeys })
   if (!settings.success) adopt(settings.error, given[key] ?? {}, [key], ctx)
   if (!options.success || !settings.success) return z.NEVER
+  const foreign = findForeign(settings.data, key)
+  if (foreign !== null) {
+    refuse(
+      ctx,
+      `the schema of "${key}" gives ${foreign}: settings are plain data, the rest is made in \`create\``,
+    )
+  }
   const { when = null, mode, id = null } = options.data
   return { reference: null, policy: key, settings: settings.data, when, mode, id }
+}
+
+/** What in a policy's settings JSON could not hold, in words; null when there is nothing. */
+function findForeign(value: unknown, path: string): string | null {
+  if (value === null || value === undefined) return null
+  if (typeof value === 'number') return Number.isFinite(value) ? null : `${value} at ${path}`
+  if (typeof value !== 'object') {
+    return typeof value === 'string' || typeof value === 'boolean'
+      ? null
+      : `a ${typeof value} at ${path}`
+  }
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (!Array.isArray(value) && prototype !== null && prototype !== Object.prototype) {
+    return `an instance of ${value.constructor.name} at ${path}`
+  }
+  for (const [key, item] of Object.entries(value)) {
+    const found = findForeign(item, `${path}.${key}`)
+    if (found !== null) return found
+  }
+  return null
 }
 
 function parseShort(

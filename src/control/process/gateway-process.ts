@@ -5,6 +5,7 @@ import type { Document } from '../../config/schema.ts'
 import { fromChecked, toChecked } from './checked-document.ts'
 import { ControlPlane } from './control-plane.ts'
 import { DescriptorStock } from './inherited-descriptors.ts'
+import { report, surviveClosedOutput } from './output.ts'
 import {
   type FromGateway,
   PROTOCOL_VERSION,
@@ -25,7 +26,7 @@ export function serveParent(threadEntry: URL): void {
   process.on('SIGTERM', () => void life.end(null, false))
   // Sent to the whole group by a terminal; the parent decides what they mean.
   for (const signal of ['SIGINT', 'SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => {})
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe)
+  surviveClosedOutput()
 }
 
 class GatewayProcess {
@@ -105,13 +106,4 @@ async function load(file: string): Promise<Document> {
 function send(message: FromGateway): void {
   // Without a parent nobody needs to know; 'disconnect' ends this process.
   if (process.connected) process.send!(message, undefined, {}, () => {})
-}
-
-function report(line: string): void {
-  process.stderr.write(`gatehouse: ${line}\n`)
-}
-
-/** Nobody reads the output any more; that is no reason to stop serving. */
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error
 }

@@ -23,7 +23,7 @@ export class AccessLine {
 
   /** The line for a finished exchange, without a line break. */
   write(exchange: Exchange): string {
-    let line = `{"time":"${this.#time(exchange.startedAtMs)}","level":"info","kind":"access"`
+    let line = `{"level":"info","time":"${this.#time(exchange.startedAtMs)}","kind":"access"`
     line += `,"method":${jsonText(exchange.method)},"scheme":"${exchange.scheme}"`
     line += `,"host":${jsonText(exchange.host)},"path":${jsonText(exchange.path)}`
     if (this.#withQuery && exchange.query !== '') {

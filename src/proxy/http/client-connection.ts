@@ -4,7 +4,8 @@ import net from 'node:net'
 import tls from 'node:tls'
 import type { ErrorCode } from '../../errors.ts'
 import { type TimerWheel, WheelTimer } from '../../lib/timer-wheel.ts'
-import { type BodySink, ChunkedDecoder, hasBareLineBreak } from './chunked-decoder.ts'
+import { BodyReader } from './body-reader.ts'
+import { type BodySink, hasBareLineBreak } from './chunked-decoder.ts'
 import { INTERIM_RESPONSES_MAX, RESPONSE_HEAD_BYTES_MAX } from './limits.ts'
 import type { ResponseHead } from './message-head.ts'
 import { parseResponseHead } from './parse-head.ts'
@@ -73,8 +74,7 @@ export class ClientConnection extends WheelTimer implements BodySink {
   #requestEnded = false
   #keepAlive = true
   #pending: Buffer = EMPTY
-  #remaining = 0
-  #decoder: ChunkedDecoder | null = null
+  readonly #body = new BodyReader()
   #interims = 0
   #paused = false
   /** The answer has ended within the current read. */
@@ -248,38 +248,30 @@ export class ClientConnection extends WheelTimer implements BodySink {
       return
     }
     const hasBody = !this.#isHead && head.status !== 204 && head.status !== 304
-    this.#decoder = hasBody && head.isChunked ? new ChunkedDecoder() : null
-    this.#remaining = !hasBody
-      ? 0
-      : head.isChunked || head.contentLength === -1
-        ? -1
-        : head.contentLength
-    if (this.#remaining === -1 && this.#decoder === null) this.#keepAlive = false
+    const isChunked = hasBody && head.isChunked
+    this.#body.begin(isChunked, hasBody ? head.contentLength : 0)
+    if (this.#body.endsWithConnection) this.#keepAlive = false
     this.#input = Input.body
-    if (this.#remaining !== 0) this.owner.wheel.arm(this, this.timeouts.idleMs)
+    if (!this.#body.isDone) this.owner.wheel.arm(this, this.timeouts.idleMs)
     sink?.onResponseHead(head)
-    if (this.#remaining === 0) this.#end('')
+    if (this.#body.isDone) this.#end('')
   }
 
   #readBody(bytes: Buffer, offset: number, size: number): number {
-    if (this.#decoder !== null) {
-      const end = this.#decoder.decode(bytes.subarray(0, size), offset, this)
-      if (this.#input !== Input.body) return size
-      if (end === -1) return this.#fail('upstream_truncated', size)
-      if (this.#decoder.isDone) this.#end(this.#decoder.trailers)
-      else if (!this.#paused) this.owner.wheel.arm(this, this.timeouts.idleMs)
-      return end
-    }
-    const end = this.#remaining === -1 ? size : Math.min(size, offset + this.#remaining)
-    if (this.#remaining !== -1) this.#remaining -= end - offset
-    this.#sink?.onResponseData(bytes.subarray(offset, end))
-    if (this.#input !== Input.body) return size
-    if (this.#remaining === 0) this.#end('')
+    const end = this.#body.read(
+      size === bytes.length ? bytes : bytes.subarray(0, size),
+      offset,
+      this,
+    )
+    // The receiver may have ended the exchange meanwhile.
+    if (this.#input !== Input.body || this.#sink === null) return size
+    if (end === -1) return this.#fail('upstream_truncated', size)
+    if (this.#body.isDone) this.#end(this.#body.trailers)
     else if (!this.#paused) this.owner.wheel.arm(this, this.timeouts.idleMs)
     return end
   }
 
-  /** A piece of a chunked body, from the decoder. */
+  /** A piece of the body, from the reader. */
   onBodyData(data: Buffer): void {
     this.#sink?.onResponseData(data)
   }
@@ -287,7 +279,6 @@ export class ClientConnection extends WheelTimer implements BodySink {
   #end(trailers: string): void {
     const sink = this.#sink
     this.#sink = null
-    this.#decoder = null
     this.#input = Input.idle
     this.#isOver = true
     sink?.onResponseEnd(trailers)
@@ -326,7 +317,7 @@ export class ClientConnection extends WheelTimer implements BodySink {
 
   #onEnd(): void {
     if (this.#input === Input.tunnel) this.#sink?.onResponseEnd('')
-    else if (this.#input === Input.body && this.#remaining === -1 && this.#decoder === null) {
+    else if (this.#input === Input.body && this.#body.endsWithConnection) {
       this.#end('')
       this.#release()
     } else if (this.#input === Input.head) this.#fail('upstream_closed')

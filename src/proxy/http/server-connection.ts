@@ -4,24 +4,13 @@ import type { Socket } from 'node:net'
 import type { ErrorCode } from '../../errors.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { type TimerWheel, WheelTimer } from '../../lib/timer-wheel.ts'
-import { type BodySink, ChunkedDecoder, hasBareLineBreak } from './chunked-decoder.ts'
+import { BodyReader } from './body-reader.ts'
+import { type BodySink, hasBareLineBreak } from './chunked-decoder.ts'
 import { type HttpLimits, LINGER_BYTES_MAX, LINGER_TIMEOUT_MS } from './limits.ts'
 import type { RequestHead } from './message-head.ts'
 import { parseRequestHead } from './parse-head.ts'
-
-/** What receives one request as it arrives. */
-export interface RequestSink {
-  /** Everything stands ready: begin. A request without a body is complete by now. */
-  start(): void
-  /** A piece of the body; in a tunnel, of the stream. The memory is the receiver's to keep. */
-  onRequestData(data: Buffer): void
-  /** The body, or the client's side of a tunnel, is complete. `trailers` are raw lines. */
-  onRequestEnd(trailers: string): void
-  /** The rest of the request will not come; the connection still takes an answer unless it is closed. */
-  onRequestFailed(code: ErrorCode): void
-  /** What was written has left; see `writeData`. */
-  onClientDrain(): void
-}
+import type { RequestSink } from './request-sink.ts'
+import { BodyMode, ResponseWriter } from './response-writer.ts'
 
 /** Who owns the connection: gives limits, begins exchanges, answers what cannot become one. */
 export interface ConnectionHost {
@@ -35,9 +24,6 @@ export interface ConnectionHost {
   onClosed(connection: ServerConnection): void
 }
 
-/** How the body of an answer is framed. */
-export const BodyMode = { none: 0, length: 1, chunked: 2, untilClose: 3, tunnel: 4 } as const
-
 const PauseReason = { receiver: 1, pipelined: 2, any: 3 } as const
 
 const Input = {
@@ -50,8 +36,6 @@ const Input = {
   closed: 6,
 } as const
 
-/** Data up to this size joins the head in one string and so in one write. */
-const JOINED_BYTES_MAX = 16384
 const EMPTY = Buffer.alloc(0)
 const HEAD_END = Buffer.from('\r\n\r\n')
 
@@ -69,12 +53,9 @@ export class ServerConnection extends WheelTimer implements BodySink {
   #input: number = Input.head
   #sink: RequestSink | null = null
   #pending: Buffer = EMPTY
-  #remaining = 0
-  #decoder: ChunkedDecoder | null = null
+  readonly #body = new BodyReader()
+  readonly #writer: ResponseWriter
   #discarded = 0
-  /** Output gathered for the next write, in latin1. */
-  #out = ''
-  #bodyMode: number = BodyMode.none
   /** Why reading stands still: PauseReason bits. */
   #pauses = 0
   #clientEnded = false
@@ -84,6 +65,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
   constructor(socket: Socket, host: ConnectionHost, tlsVersion: string | null) {
     super()
     this.socket = socket
+    this.#writer = new ResponseWriter(socket)
     this.host = host
     this.tlsVersion = tlsVersion
     this.clientIp = plainAddress(socket.remoteAddress ?? '')
@@ -109,13 +91,12 @@ export class ServerConnection extends WheelTimer implements BodySink {
 
   /** Begins the answer. `head` is complete, in latin1; it leaves with the first data or `flush`. */
   startResponse(head: string, bodyMode: number): void {
-    this.#out += head
-    this.#bodyMode = bodyMode
+    this.#writer.begin(head, bodyMode)
   }
 
   /** Writes an interim answer (1xx) at once. */
   writeInterim(head: string): void {
-    this.#out += head
+    this.#writer.add(head)
     this.flush()
   }
 
@@ -126,36 +107,20 @@ export class ServerConnection extends WheelTimer implements BodySink {
    */
   writeData(data: Buffer, isOwned: boolean): boolean {
     if (this.#input === Input.closed || data.length === 0) return true
-    if (this.#bodyMode === BodyMode.chunked) this.#out += `${data.length.toString(16)}\r\n`
-    if (this.#out.length + data.length <= JOINED_BYTES_MAX) {
-      this.#out += data.toString('latin1')
-      if (this.#bodyMode === BodyMode.chunked) this.#out += '\r\n'
-      return true
-    }
-    const owned = isOwned ? data : Buffer.from(data)
-    const { socket } = this
-    socket.cork()
-    if (this.#out !== '') socket.write(this.#out, 'latin1')
-    this.#out = this.#bodyMode === BodyMode.chunked ? '\r\n' : ''
-    socket.write(owned)
-    socket.uncork()
+    this.#writer.data(data, isOwned)
     return this.#checkBlocked()
   }
 
   /** Sends what was gathered. @returns false when the client should catch up first. */
   flush(): boolean {
-    if (this.#out !== '') {
-      const out = this.#out
-      this.#out = ''
-      if (this.#input !== Input.closed) this.socket.write(out, 'latin1')
-    }
+    if (this.#input !== Input.closed) this.#writer.flush()
     return this.#checkBlocked()
   }
 
   /** The answer is complete: sends it and turns to the next request, or closes. */
   endResponse(trailers: string): void {
     if (this.#input === Input.closed) return
-    if (this.#bodyMode === BodyMode.chunked) this.#out += `0\r\n${trailers}\r\n`
+    this.#writer.end(trailers)
     this.flush()
     const { host } = this
     if (this.closing || this.#requestFailed || (this.#clientEnded && this.#pending.length === 0)) {
@@ -188,7 +153,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
   startTunnel(): void {
     this.flush()
     this.#input = Input.tunnel
-    this.#bodyMode = BodyMode.tunnel
+    this.#writer.begin('', BodyMode.tunnel)
     this.host.wheel.cancel(this)
     this.#resume(PauseReason.receiver)
     if (this.#pending.length > 0) process.nextTick(readPending, this)
@@ -278,7 +243,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
       if (data.length - start > limits.headBytesMax) {
         const isLine = data.indexOf('\r\n', start) === -1
         this.#refuse(isLine ? 'target_too_long' : 'head_too_large')
-      } else if (hasBareLineBreak(data.toString('latin1', Math.max(start, searched - 1)))) {
+      } else if (hasBareLineBreak(data.toString('latin1', start))) {
         this.#refuse(data.indexOf('\r\n', start) === -1 ? 'bad_request_line' : 'bad_header')
       } else {
         if (this.#pending.length === 0) wheel.arm(this, limits.headTimeoutMs)
@@ -300,14 +265,8 @@ export class ServerConnection extends WheelTimer implements BodySink {
     if (!head.keepAlive || this.requests >= host.limits.requestsPerConnectionMax)
       this.closing = true
     this.#requestFailed = false
-    this.#bodyMode = BodyMode.none
-    if (head.isChunked) {
-      this.#decoder = new ChunkedDecoder()
-      this.#input = Input.body
-    } else if (head.contentLength > 0) {
-      this.#remaining = head.contentLength
-      this.#input = Input.body
-    } else this.#input = Input.waiting
+    this.#body.begin(head.isChunked, Math.max(0, head.contentLength))
+    this.#input = this.#body.isDone ? Input.waiting : Input.body
     if (this.#input === Input.waiting) {
       // What follows is the next request: kept, unread, until this one has its answer.
       if (bodyStart < data.length) this.#hold(data.subarray(bodyStart))
@@ -322,22 +281,13 @@ export class ServerConnection extends WheelTimer implements BodySink {
   }
 
   #readBody(data: Buffer, start: number): void {
-    const { host } = this
-    if (this.#decoder !== null) {
-      const end = this.#decoder.decode(data, start, this)
-      if (end === -1) this.#failRequest('bad_chunk')
-      else if (this.#decoder.isDone) this.#endRequest(data, end, this.#decoder.trailers)
-      else if (this.#pauses === 0) host.wheel.arm(this, host.limits.bodyIdleTimeoutMs)
-      return
-    }
-    const end = Math.min(data.length, start + this.#remaining)
-    this.#remaining -= end - start
-    this.onBodyData(end === data.length && start === 0 ? data : data.subarray(start, end))
-    if (this.#remaining === 0) this.#endRequest(data, end, '')
-    else if (this.#pauses === 0) host.wheel.arm(this, host.limits.bodyIdleTimeoutMs)
+    const end = this.#body.read(data, start, this)
+    if (end === -1) this.#failRequest('bad_chunk')
+    else if (this.#body.isDone) this.#endRequest(data, end, this.#body.trailers)
+    else if (this.#pauses === 0) this.host.wheel.arm(this, this.host.limits.bodyIdleTimeoutMs)
   }
 
-  /** A piece of the request's body; also called by the decoder. */
+  /** A piece of the request's body; from the reader. */
   onBodyData(data: Buffer): void {
     if (this.#input === Input.body) this.#sink?.onRequestData(data)
     else this.#discarded += data.length
@@ -345,7 +295,6 @@ export class ServerConnection extends WheelTimer implements BodySink {
 
   #endRequest(data: Buffer, end: number, trailers: string): void {
     const wasDiscarding = this.#input !== Input.body
-    this.#decoder = null
     this.host.wheel.cancel(this)
     this.#input = wasDiscarding ? Input.head : Input.waiting
     if (end < data.length) this.#hold(data.subarray(end))
@@ -388,7 +337,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
 
   #refuse(code: ErrorCode): void {
     this.#pending = EMPTY
-    this.#out += this.host.refuse(this, code)
+    this.#writer.add(this.host.refuse(this, code))
     this.#closeGently()
   }
 
@@ -430,7 +379,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
   }
 
   #checkBlocked(): boolean {
-    if (!this.socket.writableNeedDrain) return true
+    if (!this.#writer.isBlocked) return true
     if (!this.#blocked && this.#input !== Input.tunnel) {
       this.#blocked = true
       this.host.wheel.arm(this, this.host.limits.bodyIdleTimeoutMs)

@@ -137,7 +137,7 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
     this.#head = waitsForBody ? head : ''
     connection.begin(this, waitsForBody ? '' : head, run.method === 'HEAD', this.#timeouts)
     if (this.#replayBytes > 0 || this.#requestEnded) this.#sendAgain()
-    run.openBody()
+    run.openBody(this)
   }
 
   /** What of the body the last attempt sent already. */

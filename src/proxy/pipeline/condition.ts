@@ -1,9 +1,9 @@
 // Conditions (`when`): expressions in CEL, compiled once. Most become plain predicates; the rest is
 // evaluated by the CEL library. Both are linear in the size of the request.
-import { type Binding, compileTree } from './condition-compiler.ts'
-import { type Evaluate, planExpression } from './condition-library.ts'
-import { parseCondition } from './condition-syntax.ts'
-import type { ConditionMoment, Read } from './condition-variables.ts'
+import { type Binding, compileTree } from './condition/compiler.ts'
+import { type Evaluate, planExpression } from './condition/library.ts'
+import { parseCondition } from './condition/syntax.ts'
+import type { ConditionMoment, Read } from './condition/variables.ts'
 import type { Exchange } from './exchange.ts'
 
 /** A compiled condition. */

@@ -10,7 +10,7 @@ import {
 } from '../http/compose-head.ts'
 import { dateLine } from '../http/http-date.ts'
 import { FieldKind, type RequestHead, type ResponseHead } from '../http/message-head.ts'
-import { BodyMode } from '../http/server-connection.ts'
+import { BodyMode } from '../http/response-writer.ts'
 import type { Reply } from './reply.ts'
 
 /** What the heads need to know of an exchange. */
@@ -96,4 +96,15 @@ export function tunnelHead(exchange: Answered, head: ResponseHead, token: string
 /** An interim answer (RFC 9110 15.2). */
 export function interimHead(head: ResponseHead): string {
   return `HTTP/1.1 ${head.status} ${head.reason}\r\n${passedFields(head, HOP_FIELDS | LENGTH_FIELD, null)}\r\n`
+}
+
+/** How the body of an upstream's answer is framed for this client (RFC 9112 6.3). */
+export function bodyMode(
+  exchange: Answered & { readonly method: string },
+  head: ResponseHead,
+  changesLength: boolean,
+): number {
+  if (exchange.method === 'HEAD' || head.status === 204 || head.status === 304) return BodyMode.none
+  if (head.contentLength !== -1 && !changesLength) return BodyMode.length
+  return exchange.request.minorVersion === 1 ? BodyMode.chunked : BodyMode.untilClose
 }

@@ -6,13 +6,26 @@ import type { TimerWheel } from '../../lib/timer-wheel.ts'
 import type { FieldEdits } from '../http/compose-head.ts'
 import type { ForwardedSettings } from '../http/forwarded-headers.ts'
 import type { RequestHead, ResponseHead } from '../http/message-head.ts'
-import { BodyMode, type RequestSink, type ServerConnection } from '../http/server-connection.ts'
+import type { RequestSink } from '../http/request-sink.ts'
+import { BodyMode } from '../http/response-writer.ts'
+import type { ServerConnection } from '../http/server-connection.ts'
 import { passedTrailers } from '../http/trailers.ts'
+import { passedUpgrade } from '../http/upgrade.ts'
 import type { RoutingTable } from '../router/routing-table.ts'
+import { BodyIntake, type BodyTaker } from './body-intake.ts'
 import { type ClientInfo, Exchange } from './exchange.ts'
+import {
+  Direction,
+  dataThrough,
+  endThrough,
+  finishThrough,
+  forwardThrough,
+  HookFailure,
+  responseThrough,
+} from './hooks.ts'
 import type { PolicyLog } from './policy.ts'
 import { problem, Reply } from './reply.ts'
-import { interimHead, replyHead, tunnelHead, upstreamHead } from './response-head.ts'
+import { bodyMode, interimHead, replyHead, tunnelHead, upstreamHead } from './response-head.ts'
 import type { RoutePlan } from './route.ts'
 import { copyOf, runShadowed } from './shadow.ts'
 import type { Stage } from './stage.ts'
@@ -29,10 +42,7 @@ export interface Route extends RoutePlan {
 }
 
 /** The other side of a forwarded exchange, as the driver sees it. */
-export interface UpstreamSide {
-  /** @returns false when the upstream should catch up first. */
-  onRequestData(data: Buffer): boolean
-  onRequestEnd(trailers: string): void
+export interface UpstreamSide extends BodyTaker {
   pauseResponse(): void
   resumeResponse(): void
   /** The exchange is over for the client; nothing more is wanted. */
@@ -73,12 +83,11 @@ export class ExchangeRun extends Exchange implements RequestSink {
   /** The methods that the matched path does take, when no route takes this one. */
   allow: string | null = null
   requestEnded = false
-  requestTrailers = ''
   #phase: number = Phase.request
   #stage = 0
   #ran = 0
-  #bodyOpen = false
-  #held: Buffer[] | null = null
+  /** Null while the request has no body. */
+  #body: BodyIntake | null
   #editsBefore: FieldEdits | null = null
 
   constructor(
@@ -93,6 +102,7 @@ export class ExchangeRun extends Exchange implements RequestSink {
     this.context = context
     this.plan = context.unmatched
     this.trustedHead = trusted ? head : null
+    this.#body = this.requestHasBody ? new BodyIntake(connection) : null
   }
 
   /** Whether the answer has begun, or the exchange has ended without one. */
@@ -122,20 +132,9 @@ export class ExchangeRun extends Exchange implements RequestSink {
     } else if (this.request.contentLength > this.connection.host.limits.bodyBytesMax) {
       this.fail('body_too_large')
     } else {
-      if (this.request.connectionUpgrade) this.upgrade = this.#passedUpgrade()
+      this.upgrade = passedUpgrade(this.request, this.plan.upgrades)
       this.#runRequest()
     }
-  }
-
-  #passedUpgrade(): string | null {
-    const { request } = this
-    if (request.upgrade === null || this.method !== 'GET' || this.requestHasBody) return null
-    if (request.minorVersion === 0) return null
-    for (const part of request.upgrade.split(',')) {
-      const token = part.trim()
-      if (this.plan.upgrades.includes(token.toLowerCase())) return token
-    }
-    return null
   }
 
   #runRequest(): void {
@@ -208,55 +207,35 @@ export class ExchangeRun extends Exchange implements RequestSink {
       this.fail('body_too_large')
       return
     }
-    const passed = this.plan.hasRequestBodyHooks ? this.#throughRequestHooks(data) : data
-    if (passed !== null) this.#sendOn(passed)
-  }
-
-  #sendOn(data: Buffer): void {
-    if (this.#bodyOpen) {
-      if (this.upstream?.onRequestData(data) === false) this.connection.pauseRequest()
-      return
-    }
-    // Nobody takes the body yet: what was read is kept, and no more is read.
-    if (this.#held === null) this.#held = [data]
-    else this.#held.push(data)
-    this.connection.pauseRequest()
+    const passed = this.plan.hasRequestBodyHooks ? this.#through(Direction.request, data) : data
+    if (passed !== null) this.#body?.offer(passed)
   }
 
   onRequestEnd(trailers: string): void {
     if (this.#phase === Phase.finished) return
-    if (this.plan.hasRequestBodyHooks && this.#phase !== Phase.tunnel && this.requestHasBody) {
-      const rest = this.#throughRequestHooks(null)
-      if (rest !== null && rest.length > 0) this.#sendOn(rest)
-    }
     this.requestEnded = true
-    if (trailers !== '') {
-      const passed = passedTrailers(trailers, this.context.trailersAllowed)
-      if (passed === null) {
-        this.fail('bad_chunk')
-        return
-      }
-      this.requestTrailers = passed
+    if (this.#phase === Phase.tunnel) {
+      this.upstream?.onRequestEnd('')
+      return
     }
-    if (this.#bodyOpen) this.upstream?.onRequestEnd(this.requestTrailers)
+    if (this.plan.hasRequestBodyHooks) {
+      const rest = this.#through(Direction.request, null)
+      if (rest !== null && rest.length > 0) this.#body?.offer(rest)
+    }
+    const passed = passedTrailers(trailers, this.context.trailersAllowed)
+    if (passed === null) this.fail('bad_chunk')
+    else this.#body?.end(passed)
   }
 
-  /** The upstream is ready for the body: hands over what was kept and lets the rest come. */
-  openBody(): void {
-    this.#bodyOpen = true
-    const held = this.#held
-    this.#held = null
-    let takesMore = true
-    if (held !== null) {
-      for (const data of held) takesMore = this.upstream?.onRequestData(data) !== false
-    }
-    if (this.requestEnded) this.upstream?.onRequestEnd(this.requestTrailers)
-    else if (takesMore) this.connection.resumeRequest()
+  /** The upstream is ready for the body: hands over what was held and lets the rest come. */
+  openBody(upstream: BodyTaker): void {
+    if (this.#body === null) upstream.onRequestEnd('')
+    else this.#body.open(upstream)
   }
 
   /** The body's way is closed again, until the next `openBody`. */
   closeBody(): void {
-    this.#bodyOpen = false
+    this.#body?.close()
   }
 
   /** The upstream has caught up. */
@@ -268,41 +247,8 @@ export class ExchangeRun extends Exchange implements RequestSink {
   runForward(): void {
     if (this.attempts <= 1) this.#editsBefore = copyOf(this.requestEdits)
     else this.requestEdits = copyOf(this.#editsBefore)
-    for (let i = 0; i < this.plan.stages.length; i++) {
-      const stage = this.plan.stages[i]!
-      if ((this.#ran & (1 << i)) === 0 || stage.onForward === null) continue
-      try {
-        if (stage.shadow) runShadowed(this, stage.onForward)
-        else stage.onForward(this)
-      } catch (error) {
-        this.#policyFailed(stage, error)
-        return
-      }
-    }
-  }
-
-  #throughRequestHooks(data: Buffer | null): Buffer | null {
-    let passed = data
-    for (let i = 0; i < this.plan.stages.length; i++) {
-      const stage = this.plan.stages[i]!
-      if ((this.#ran & (1 << i)) === 0 || stage.onRequestBody === null) continue
-      let result: Buffer | Reply | null
-      try {
-        result = stage.onRequestBody(this, passed)
-      } catch (error) {
-        this.#policyFailed(stage, error)
-        return null
-      }
-      if (result instanceof Reply) {
-        if (!stage.shadow) {
-          this.respond(result)
-          return null
-        }
-        this.context.countShadowed(stage, result)
-      } else if (!stage.shadow) passed = result
-      if (passed === null && data !== null) return null
-    }
-    return passed
+    const failure = forwardThrough(this, this.plan.stages, this.#ran)
+    if (failure !== null) this.#policyFailed(failure.stage, failure.error)
   }
 
   onRequestFailed(code: ErrorCode): void {
@@ -367,30 +313,22 @@ export class ExchangeRun extends Exchange implements RequestSink {
   }
 
   #throughWhole(body: Buffer): Buffer {
-    const first = this.#throughResponseHooks(body)
-    const last = this.#throughResponseHooks(null)
+    const first = this.#through(Direction.response, body)
+    const last = this.#through(Direction.response, null)
     return Buffer.concat([first ?? Buffer.alloc(0), last ?? Buffer.alloc(0)])
   }
 
-  /** Runs the response stages, last in first out. @returns false when one failed and that was answered. */
+  /** Runs the response stages. @returns false when one failed and that was answered instead. */
   #runResponse(): boolean {
     if (!this.plan.hasResponseHooks || this.#ran === 0) return true
-    for (let i = this.plan.stages.length - 1; i >= 0; i--) {
-      const stage = this.plan.stages[i]!
-      if ((this.#ran & (1 << i)) === 0 || stage.onResponse === null) continue
-      try {
-        if (stage.shadow) runShadowed(this, stage.onResponse)
-        else stage.onResponse(this)
-      } catch (error) {
-        // Its later self must not run into the same failure again.
-        this.#ran &= ~(1 << i)
-        this.#phase = Phase.target
-        this.responseEdits = null
-        this.#policyFailed(stage, error)
-        return false
-      }
-    }
-    return true
+    const failure = responseThrough(this, this.plan.stages, this.#ran)
+    if (failure === null) return true
+    // Its second run, for the answer to its own failure, must not fail again.
+    this.#ran &= ~(1 << this.plan.stages.indexOf(failure.stage))
+    this.#phase = Phase.target
+    this.responseEdits = null
+    this.#policyFailed(failure.stage, failure.error)
+    return false
   }
 
   /** An interim answer of the upstream (1xx). */
@@ -407,13 +345,7 @@ export class ExchangeRun extends Exchange implements RequestSink {
     this.status = head.status
     if (!this.#runResponse()) return false
     const { connection } = this
-    const hasBody = this.method !== 'HEAD' && head.status !== 204 && head.status !== 304
-    let mode: number = BodyMode.none
-    if (hasBody) {
-      const hasLength = head.contentLength !== -1 && !this.plan.transformsResponseBody
-      if (hasLength) mode = BodyMode.length
-      else mode = this.request.minorVersion === 1 ? BodyMode.chunked : BodyMode.untilClose
-    }
+    const mode = bodyMode(this, head, this.plan.transformsResponseBody)
     if (mode === BodyMode.untilClose) connection.closing = true
     if (this.request.expectsContinue && !this.requestEnded && this.requestBytes === 0) {
       connection.closing = true
@@ -429,7 +361,6 @@ export class ExchangeRun extends Exchange implements RequestSink {
     this.#phase = Phase.responding
     if (!this.#runResponse()) return
     this.#phase = Phase.tunnel
-    this.#bodyOpen = true
     this.requestEnded = false
     this.context.wheel.cancel(this)
     this.connection.startResponse(tunnelHead(this, head, token), BodyMode.tunnel)
@@ -441,7 +372,7 @@ export class ExchangeRun extends Exchange implements RequestSink {
     if (this.#phase < Phase.responding || this.#phase === Phase.finished) return
     const passed =
       this.plan.hasResponseBodyHooks && this.#phase !== Phase.tunnel
-        ? this.#throughResponseHooks(data)
+        ? this.#through(Direction.response, data)
         : data
     if (passed === null || passed.length === 0) return
     this.responseBytes += passed.length
@@ -465,7 +396,7 @@ export class ExchangeRun extends Exchange implements RequestSink {
     }
     if (this.#phase !== Phase.responding) return
     if (this.plan.hasResponseBodyHooks) {
-      const rest = this.#throughResponseHooks(null)
+      const rest = this.#through(Direction.response, null)
       if (rest !== null && rest.length > 0) {
         this.responseBytes += rest.length
         this.connection.writeData(rest, false)
@@ -486,21 +417,17 @@ export class ExchangeRun extends Exchange implements RequestSink {
     this.#finish()
   }
 
-  #throughResponseHooks(data: Buffer | null): Buffer | null {
-    let passed = data
-    for (let i = this.plan.stages.length - 1; i >= 0; i--) {
-      const stage = this.plan.stages[i]!
-      if ((this.#ran & (1 << i)) === 0 || stage.onResponseBody === null) continue
-      try {
-        const result = stage.onResponseBody(this, passed)
-        if (!stage.shadow) passed = result
-      } catch (error) {
-        this.#policyFailed(stage, error)
-        return null
-      }
-      if (passed === null && data !== null) return null
-    }
-    return passed
+  /** A piece of a body through its stages; null marks the end. What ends the exchange is answered here. */
+  #through(direction: number, data: Buffer | null): Buffer | null {
+    const { context, plan } = this
+    const result =
+      data === null
+        ? endThrough(this, plan.stages, this.#ran, direction, context)
+        : dataThrough(this, plan.stages, this.#ran, direction, data, context)
+    if (result instanceof Reply) this.respond(result)
+    else if (result instanceof HookFailure) this.#policyFailed(result.stage, result.error)
+    else return result
+    return null
   }
 
   /** Nobody waits for the answer, or it can no longer be completed. */
@@ -518,22 +445,11 @@ export class ExchangeRun extends Exchange implements RequestSink {
     this.#phase = Phase.finished
     const { context, plan } = this
     context.wheel.cancel(this)
-    this.#held = null
+    this.#body = null
     this.durationMs = context.clock.now() - this.receivedAt
     if (this.status === 0)
       this.status = this.errorCode === null ? 0 : errorKind(this.errorCode).status
-    for (let i = plan.stages.length - 1; i >= 0; i--) {
-      const stage = plan.stages[i]!
-      if ((this.#ran & (1 << i)) === 0 || stage.onFinish === null) continue
-      try {
-        stage.onFinish(this)
-      } catch (error) {
-        context.log.error(
-          { route: plan.id, policy: stage.id, error: String(error) },
-          'policy failed',
-        )
-      }
-    }
+    finishThrough(this, plan.stages, this.#ran, context.log)
     plan.counters.finish(this.status, this.durationMs, this.requestBytes, this.responseBytes)
     context.leave()
   }

@@ -31,6 +31,7 @@ describe('overlaps', () => {
     [{ methods: ['GET'] }, { methods: ['HEAD'] }],
     [{ headers: [['a', 'exact', '1']] }, { headers: [['b', 'exact', '2']] }],
     [{ headers: [['a', 'exact', 'vw']] }, { headers: [['A', 'prefix', 'v']] }],
+    [{ headers: [['a', 'prefix', 'v']] }, { headers: [['a', 'regex', '^v']] }],
     [{ headers: [['a', 'regex', 'x']] }, { headers: [['a', 'regex', 'y']] }],
     [{ query: [['q', 'present']] }, { query: [['q', 'exact', '']] }],
     [{ clientIps: ['10.0.0.0/8'] }, { clientIps: ['192.0.2.1', '10.1.0.0/16'] }],
@@ -41,6 +42,7 @@ describe('overlaps', () => {
   for (const [a, b] of meeting) {
     test(`${JSON.stringify(a)} meets ${JSON.stringify(b)}`, () => {
       assert.deepEqual(pairs(two(a, b)), ['a b'])
+      assert.deepEqual(pairs(two(b, a)), ['a b'])
       assert.deepEqual(pairs(two({ ...a, priority: 1 }, b)), [], 'a priority separates them')
     })
   }
@@ -68,12 +70,30 @@ describe('overlaps', () => {
     })
   }
 
-  test('say where and what to do', () => {
-    const [overlap] = findOverlaps(two({ hosts: ['a.test'] }, { hosts: ['a.test'] }).map(entryOf))
-    assert.equal(
-      overlap?.reason,
-      'both take /x on a.test, and no condition separates them: give one a higher priority',
+  test('are found across values and routes that ask for none', () => {
+    const entries: TestEntry[] = [
+      { id: 'other', headers: [['b', 'present']] },
+      { id: 'one', headers: [['a', 'exact', '1']] },
+      { id: 'three', headers: [['a', 'exact', '3']] },
+    ]
+    assert.deepEqual(pairs(entries), ['one other', 'other three'])
+    assert.deepEqual(
+      hidden(entries.map((it) => (it.id === 'other' ? { ...it, priority: 1 } : it))),
+      [],
     )
+    assert.deepEqual(
+      hidden(
+        entries.map((it) =>
+          it.id === 'other' ? { headers: [['a', 'present']], id: 'other', priority: 1 } : it,
+        ),
+      ),
+      ['one by other', 'three by other'],
+    )
+  })
+
+  test('say where', () => {
+    const [overlap] = findOverlaps(two({ hosts: ['a.test'] }, { hosts: ['a.test'] }).map(entryOf))
+    assert.equal(overlap?.reason, 'both take /x on a.test')
   })
 
   test('of many equal routes are one for each but the first', () => {

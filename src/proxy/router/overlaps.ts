@@ -15,7 +15,7 @@ type Route = CompiledRoute<unknown>
 export interface Overlap {
   readonly a: string
   readonly b: string
-  /** In words, to be shown after the two names. */
+  /** What both take, in words. */
   readonly reason: string
 }
 
@@ -148,11 +148,9 @@ function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
 
-function reasonOf(a: Route, host: string | null): string {
+function reasonOf(route: Route, host: string | null): string {
   const where = host === null ? 'on any host' : `on ${host}`
-  const what =
-    a.path.regexp !== null
-      ? 'one path may match both regular expressions'
-      : `both take ${a.path.text ?? 'any path'}`
-  return `${what} ${where}, and no condition separates them: give one a higher priority`
+  return route.path.regexp === null
+    ? `both take ${route.path.text ?? 'any path'} ${where}`
+    : `one path may match the regular expressions of both ${where}`
 }

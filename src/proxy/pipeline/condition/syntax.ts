@@ -1,7 +1,7 @@
 // The text of a condition as a syntax tree, within bounds, or a message a person can act on. The
 // library's parser says only where it gave up, which is often far from the mistake.
 import { ConditionError } from './condition-error.ts'
-import { type Parsed, parseExpression } from './condition-library.ts'
+import { type Parsed, parseExpression } from './library.ts'
 
 /** Longer conditions belong into a policy of their own. */
 const LENGTH_MAX = 2_048
@@ -9,7 +9,7 @@ const LENGTH_MAX = 2_048
 const DEPTH_MAX = 32
 
 const TOKEN =
-  /\s+|\/\/[^\n]*|(?<text>[rRbB]?(?:"""[^]*?"""|'''[^]*?'''|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'))|(?<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?u?)|(?<word>[A-Za-z_][A-Za-z0-9_]*)|(?<operator>&&|\|\||[=!<>]=|[<>!?:.,+*/%-])|(?<open>[([{])|(?<close>[)\]}])|(?<stray>[^])/gy
+  /\s+|\/\/[^\n]*|(?<text>[rRbB]?(?:"""[\s\S]*?"""|'''[\s\S]*?'''|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'))|(?<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?u?)|(?<word>[A-Za-z_][A-Za-z0-9_]*)|(?<operator>&&|\|\||[=!<>]=|[<>!?:.,+*/%-])|(?<open>[([{])|(?<close>[)\]}])|(?<stray>[\s\S])/gy
 
 /** Words of other languages, and what stands for them here. */
 const FOREIGN: Readonly<Record<string, string>> = {

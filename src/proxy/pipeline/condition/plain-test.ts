@@ -1,8 +1,8 @@
 // Conditions without the library: closures, made when the condition is compiled, that read the
 // exchange and compare. None of them can fail: what is of another kind is simply not equal.
-import { IpPrefixTree } from '../../lib/ip-prefix-tree.ts'
-import type { LinearRegExp } from '../../lib/linear-regexp.ts'
-import type { Exchange } from './exchange.ts'
+import { IpPrefixTree } from '../../../lib/ip-prefix-tree.ts'
+import type { LinearRegExp } from '../../../lib/linear-regexp.ts'
+import type { Exchange } from '../exchange.ts'
 
 /** A decision about an exchange. */
 export type Test = (exchange: Exchange) => boolean

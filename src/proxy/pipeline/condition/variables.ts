@@ -1,7 +1,7 @@
 // The names a condition may use, and how each is read. Everything absent has a value of its own kind
 // ('' for text, null in claims), so that a comparison with it is false instead of an error.
-import { didYouMean } from '../../lib/closest.ts'
-import type { Exchange } from './exchange.ts'
+import { didYouMean } from '../../../lib/closest.ts'
+import type { Exchange } from '../exchange.ts'
 
 /** The kinds of value a condition knows; `any` is known only when it is read. */
 export type ValueType = 'bool' | 'int' | 'double' | 'text' | 'null' | 'list' | 'any'

@@ -1,7 +1,7 @@
 // The CEL library, loaded when the first condition is compiled: it takes 0.1 s and 20 MB per
 // thread, which a gateway without conditions need not pay.
 import { createRequire } from 'node:module'
-import { LinearRegExp } from '../../lib/linear-regexp.ts'
+import { LinearRegExp } from '../../../lib/linear-regexp.ts'
 
 type Library = typeof import('@bufbuild/cel')
 

@@ -1,0 +1,59 @@
+// From plain data to a document, wherever the data came from: references, plugins, schema, checks.
+import type { PolicyDefinition } from '../proxy/pipeline/policy.ts'
+import { CheckInput } from './check/input.ts'
+import { checkDocument } from './check.ts'
+import { loadPlugins } from './plugins.ts'
+import type { Finding } from './problem.ts'
+import { type Resolved, resolveReferences } from './references.ts'
+import type { Document } from './schema.ts'
+import { secretPointers } from './secrets.ts'
+import { validate } from './validate.ts'
+
+/** What data is held against. */
+export interface InterpretOptions {
+  /** Absolute directory that relative paths start from. */
+  readonly directory: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Policies beside those of plugins. */
+  readonly policies: readonly PolicyDefinition[]
+  /** Whether the data was written as text, which cannot read the environment in any other way. */
+  readonly isText: boolean
+}
+
+/** What the data says. */
+export interface Interpreted {
+  /** Null when there is an error among the findings. */
+  readonly document: Document | null
+  readonly findings: readonly Finding[]
+  /** All policies that the document can name. */
+  readonly policies: readonly PolicyDefinition[]
+  /** What references stand for; never to be shown. */
+  readonly values: Resolved['values']
+}
+
+/** Understands data as far as possible; every problem is among the findings. */
+export async function interpret(data: unknown, options: InterpretOptions): Promise<Interpreted> {
+  const { directory, env, isText } = options
+  const references = resolveReferences(data, { env, directory })
+  const plugins = await loadPlugins(pluginsOf(references.data), directory, options.policies)
+  const policies = [...options.policies, ...plugins.policies]
+  const validated = validate(references, { policies, directory, plugins: plugins.urls })
+  const findings = [...references.findings, ...plugins.findings, ...validated.findings]
+  const { document } = validated
+  if (document !== null) {
+    const input = new CheckInput(document, validated, references, policies, isText)
+    findings.push(...checkDocument(input))
+  }
+  const isUsable = document !== null && findings.every(({ severity }) => severity === 'warning')
+  const { values } = references
+  return {
+    document: isUsable ? { ...document, secrets: secretPointers(document, values) } : null,
+    findings,
+    policies,
+    values,
+  }
+}
+
+function pluginsOf(data: unknown): unknown {
+  return typeof data === 'object' && data !== null && 'plugins' in data ? data.plugins : []
+}

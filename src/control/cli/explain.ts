@@ -1,0 +1,53 @@
+// `gatehouse explain METHOD URL`: which route takes a request and why, what runs on it, where it goes.
+import type { Document } from '../../config/schema.ts'
+import { type Command, EXIT, UsageError } from './command.ts'
+import { configurationFile, loadOrReport } from './configuration-file.ts'
+import { explainRequest } from './explanation.ts'
+import { explanationLines } from './explanation-text.ts'
+import { type DescribedRequest, describeRequest } from './request-description.ts'
+
+export const explain: Command = {
+  name: 'explain',
+  summary: 'Show what happens to a request, and why.',
+  usage: 'METHOD URL [file]',
+  details:
+    'The URL is whole, or a path. Example:\n\n' +
+    "  gatehouse explain GET 'https://api.example.com/api/users/7?full=1' -H 'Accept: text/html' --from 192.0.2.7",
+  options: {
+    header: {
+      type: 'string',
+      short: 'H',
+      multiple: true,
+      value: "'NAME: VALUE'",
+      description: 'A header of the request; may be given several times.',
+    },
+    from: { type: 'string', value: 'IP', description: "The client's address. Default: 127.0.0.1." },
+    all: { type: 'boolean', description: 'List the routes for other hosts and paths as well.' },
+    json: { type: 'boolean', description: 'Print the explanation as JSON.' },
+  },
+  argumentsMax: 3,
+  async run(args, terminal) {
+    const [method, url, named] = args.positionals
+    if (method === undefined || url === undefined) {
+      throw new UsageError('a method and a URL are needed, like GET /api/users')
+    }
+    const request = describeRequest(
+      method,
+      url,
+      args.texts('header'),
+      args.text('from') ?? '127.0.0.1',
+    )
+    const loaded = await loadOrReport(configurationFile(named, terminal.cwd), terminal)
+    if (loaded === null) return EXIT.problems
+    return show(loaded.document, request)
+
+    function show(document: Document, described: DescribedRequest): number {
+      const explanation = explainRequest(document, described, args.flag('all'))
+      const text = args.flag('json')
+        ? JSON.stringify(explanation, null, 2)
+        : explanationLines(explanation, terminal.paint).join('\n')
+      terminal.out(`${text}\n`)
+      return EXIT.fine
+    }
+  },
+}

@@ -1,0 +1,198 @@
+// What happens to a request, as data: candidates, policies, target, endpoints.
+import type { Document, ForwardDocument, RouteDocument } from '../../config/schema.ts'
+import { errorKind } from '../../errors.ts'
+import { TargetFlag } from '../../proxy/http/message-head.ts'
+import type { Exchange } from '../../proxy/pipeline/exchange.ts'
+import {
+  parameterTemplate,
+  pathTemplate,
+  prefixRewrite,
+} from '../../proxy/pipeline/targets/rewrite.ts'
+import type { DescribedRequest } from './request-description.ts'
+import { routingTable, targetText } from './routes.ts'
+
+/** One route and what the request makes of it. */
+export interface ExplainedCandidate {
+  readonly id: string
+  readonly host: string | null
+  readonly path: string | null
+  readonly target: string
+  readonly matched: boolean
+  readonly reason: string
+}
+
+/** One service that may get the request. */
+export interface ExplainedService {
+  readonly service: string
+  /** Share in percent. */
+  readonly share: number
+  readonly balance: string
+  readonly endpoints: readonly { readonly url: string; readonly weight: number }[]
+}
+
+/** Everything that can be said before the request is sent. */
+export interface Explanation {
+  readonly request: { method: string; host: string; target: string; clientIp: string }
+  readonly candidates: readonly ExplainedCandidate[]
+  /** Routes that are for another host or path, and are not among the candidates. */
+  readonly otherRoutes: number
+  /** The answer that Gatehouse gives itself, when it does. */
+  readonly refused: {
+    readonly status: number
+    readonly code: string
+    readonly reason: string
+  } | null
+  readonly route: string | null
+  readonly params: Readonly<Record<string, string>> | null
+  readonly policies: readonly { id: string; policy: string; when: string | null; mode: string }[]
+  readonly forward: {
+    /** Path and query as the service gets them. */
+    readonly target: string
+    /** The `Host` it gets; null for that of the endpoint. */
+    readonly host: string | null
+    readonly services: readonly ExplainedService[]
+  } | null
+  readonly redirect: { readonly status: number; readonly location: string } | null
+  readonly respond: { readonly status: number; readonly body: string } | null
+}
+
+/** Explains a request. With `all`, routes for other hosts and paths are candidates too. */
+export function explainRequest(
+  document: Document,
+  request: DescribedRequest,
+  all: boolean,
+): Explanation {
+  const table = routingTable(document)
+  const rows = table.explain(request)
+  const near = rows.filter(({ reason }) => all || (reason !== 'host' && reason !== 'path'))
+  const { method, host, target, clientIp } = request
+  const base = {
+    request: { method, host, target, clientIp },
+    candidates: near.map(({ host: rowHost, entry, matches, reason }) => ({
+      id: entry.id,
+      host: rowHost,
+      path: entry.path,
+      target: targetText(entry.value.target),
+      matched: matches && reason === 'matched',
+      reason,
+    })),
+    otherRoutes: rows.length - near.length,
+    route: null,
+    params: null,
+    policies: [],
+    forward: null,
+    redirect: null,
+    respond: null,
+  }
+  if (request.refusal !== null)
+    return {
+      ...base,
+      candidates: [],
+      refused: refusal(request.refusal, 'the target is refused for every route'),
+    }
+  const route = table.find(request)
+  if (route === null) {
+    const allow = table.allow
+    const refused =
+      allow === null
+        ? refusal('route_not_found', 'no route takes it')
+        : refusal('method_not_allowed', `the route takes ${allow}`)
+    return { ...base, refused, policies: document.use.map(describeUse) }
+  }
+  const params = table.lastParams
+  const exchange = { ...request, params } as unknown as Exchange
+  return {
+    ...base,
+    route: route.id,
+    params,
+    refused: doubtfulTarget(route, request),
+    policies: route.use.map(describeUse),
+    ...describeTarget(document, route, exchange),
+  }
+}
+
+function refusal(code: Parameters<typeof errorKind>[0], reason: string) {
+  return { status: errorKind(code).status, code, reason }
+}
+
+function doubtfulTarget(route: RouteDocument, { targetFlags }: DescribedRequest) {
+  if (targetFlags & TargetFlag.doubleSlash && !route.allowDoubleSlash) {
+    return refusal('bad_target', 'the path has // and the route does not allow it')
+  }
+  if (targetFlags & TargetFlag.encodedPercent && !route.allowEncodedPercent) {
+    return refusal(
+      'bad_target',
+      'the path has a doubly encoded dot or slash and the route does not allow it',
+    )
+  }
+  if (targetFlags & TargetFlag.encodedSlash && route.encodedSlash === 'reject') {
+    return refusal('bad_target', 'the path has %2F and the route rejects it')
+  }
+  return null
+}
+
+function describeUse({ id, policy, when, mode }: RouteDocument['use'][number]) {
+  return { id, policy, when, mode }
+}
+
+function describeTarget(document: Document, route: RouteDocument, exchange: Exchange) {
+  const { target } = route
+  if (target.kind === 'respond') return { respond: { status: target.status, body: target.body } }
+  if (target.kind === 'redirect') {
+    return { redirect: { status: target.status, location: location(target.to, exchange) } }
+  }
+  return {
+    forward: {
+      target: rewritten(route, target, exchange),
+      host: forwardedHost(document, target, exchange),
+      services: shares(document, target),
+    },
+  }
+}
+
+function location(to: string, exchange: Exchange): string {
+  const text = parameterTemplate(to)(exchange)
+  return to.includes('?') || exchange.query === '' ? text : `${text}?${exchange.query}`
+}
+
+function rewritten(route: RouteDocument, { rewrite }: ForwardDocument, exchange: Exchange): string {
+  if (rewrite === null) return exchange.target
+  if (rewrite.path !== null) return pathTemplate(rewrite.path)(exchange)
+  if (rewrite.prefix === null) return exchange.target
+  return prefixRewrite(route.match.path ?? '/*', rewrite.prefix)(exchange)
+}
+
+/** The host a service is sent; with several services, that of the first. */
+function forwardedHost(
+  document: Document,
+  target: ForwardDocument,
+  exchange: Exchange,
+): string | null {
+  if (target.rewrite?.host != null) return target.rewrite.host
+  const service = document.services.find(({ name }) => name === target.services[0]?.service)
+  if (service?.hostHeader.kind === 'literal') return service.hostHeader.value
+  return service?.hostHeader.kind === 'endpoint' ? null : exchange.authority
+}
+
+function shares(document: Document, target: ForwardDocument): ExplainedService[] {
+  const total = target.services.reduce((sum, { weight }) => sum + weight, 0)
+  return target.services.map(({ service: name, weight }) => {
+    const service = document.services.find((candidate) => candidate.name === name)
+    const scheme = service?.tls == null ? 'http' : 'https'
+    return {
+      service: name,
+      share: Math.round((weight / total) * 1000) / 10,
+      balance: balanceText(service?.balance),
+      endpoints: (service?.endpoints ?? []).map((endpoint) => ({
+        url: `${scheme}://${endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host}:${endpoint.port}`,
+        weight: endpoint.weight,
+      })),
+    }
+  })
+}
+
+function balanceText(balance: Document['services'][number]['balance'] | undefined): string {
+  if (balance === undefined || typeof balance === 'string') return balance ?? ''
+  const { hash } = balance
+  return `hash by ${'name' in hash ? `${hash.by} ${hash.name}` : hash.by}`
+}

@@ -1,0 +1,8 @@
+// What the parent runs in tests of the process model: `run FILE THREADS [watch]`.
+import { runGateway } from './run-gateway.ts'
+
+const [file, threads, watch] = process.argv.slice(2)
+const entry = new URL('./test-gateway.test-support.ts', import.meta.url)
+process.exit(
+  await runGateway({ file: file!, threads: Number(threads), watch: watch === 'watch', entry }),
+)

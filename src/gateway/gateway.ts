@@ -1,0 +1,145 @@
+// The public way to run a gateway inside a program: everything in the calling thread, through the code
+// that the threads of `gatehouse run` use.
+import { randomBytes } from 'node:crypto'
+import { lookup } from 'node:dns/promises'
+import { type LoadObjectOptions, loadObject } from '../config/load-object.ts'
+import type { Document, DocumentInput } from '../config/schema.ts'
+import type { PolicyLog } from '../proxy/pipeline/policy.ts'
+import { EndpointTable } from '../proxy/upstream/endpoint-table.ts'
+import { createDataPlane, type PlaneCounters, type ThreadPlane } from './data-plane.ts'
+import { EndpointDirectory, type WatchName } from './endpoint-directory.ts'
+
+/** How a gateway is embedded. */
+export interface GatewayOptions extends LoadObjectOptions {
+  /** Where log lines go; nowhere by default. */
+  readonly log?: PolicyLog
+}
+
+/** A bound listener. */
+export interface GatewayAddress {
+  readonly url: string
+  readonly port: number
+}
+
+/** A gateway in this process. */
+export class Gateway {
+  readonly #plane: ThreadPlane
+  readonly #directory: EndpointDirectory
+  readonly #options: GatewayOptions
+  #document: Document
+  #generation = 0
+  #addresses: readonly GatewayAddress[] = []
+
+  constructor(
+    plane: ThreadPlane,
+    directory: EndpointDirectory,
+    document: Document,
+    options: GatewayOptions,
+  ) {
+    this.#plane = plane
+    this.#directory = directory
+    this.#document = document
+    this.#options = options
+  }
+
+  /** The listeners, once started, in the order of the configuration. */
+  get addresses(): readonly GatewayAddress[] {
+    return this.#addresses
+  }
+
+  /** Binds the listeners and serves. @throws Error when an address cannot be bound. */
+  async start(): Promise<void> {
+    await this.#goLive(this.#document)
+    const addresses: GatewayAddress[] = []
+    for (const [index, listener] of this.#document.listeners.entries()) {
+      const { scheme, host, port } = listener
+      const bound = await this.#plane.listen({ index, scheme, host, port }, { host, port })
+      const name = host.includes(':') ? `[${host}]` : host
+      addresses.push({ url: `${scheme}://${name}:${bound.port}`, port: bound.port })
+    }
+    this.#addresses = addresses
+  }
+
+  /**
+   * Puts another configuration in the place of the running one, for all exchanges that begin from now
+   * on. Listeners stay as they were bound.
+   * @throws GatewayConfigurationError when it cannot be used; the running one stays.
+   */
+  async apply(config: DocumentInput): Promise<void> {
+    const { document } = await loadObject(config, this.#options)
+    await this.#goLive(document)
+    this.#document = document
+  }
+
+  /** Stops accepting and lets running exchanges end, for `timeoutMs` at the most. */
+  async drain(timeoutMs: number): Promise<void> {
+    await this.#plane.drain(timeoutMs)
+  }
+
+  /** Cuts off what still runs and gives everything back. */
+  async close(): Promise<void> {
+    this.#directory.close()
+    await this.#plane.close()
+  }
+
+  /** Connections, timers and exchanges by name. */
+  stats(): Record<string, number> {
+    return this.#plane.stats()
+  }
+
+  async #goLive(document: Document): Promise<void> {
+    const generation = ++this.#generation
+    const { problems } = await this.#plane.prepare(document, generation)
+    if (problems.length > 0) throw new Error(problems.join('\n'))
+    this.#plane.updateEndpoints(await this.#directory.configure(document))
+    this.#plane.switchTo(generation)
+  }
+}
+
+/**
+ * Makes a gateway out of a configuration object; `start` runs it.
+ * @throws GatewayConfigurationError with every problem of the configuration.
+ */
+export async function createGateway(
+  config: DocumentInput,
+  options: GatewayOptions = {},
+): Promise<Gateway> {
+  const { document, policies } = await loadObject(config, options)
+  const table = EndpointTable.create()
+  const plane = createDataPlane({
+    table,
+    policies: new Map(policies.map((policy) => [policy.name, policy])),
+    log: options.log ?? SILENT,
+    counters: UNCOUNTED,
+    connectionCells: new Int32Array(new SharedArrayBuffer(4)),
+    ticketKeys: randomBytes(48),
+  })
+  const directory = new EndpointDirectory(table, watchName, (update) =>
+    plane.updateEndpoints(update),
+  )
+  return new Gateway(plane, directory, document, options)
+}
+
+const nothing = (): void => {}
+const SILENT: PolicyLog = { info: nothing, warn: nothing, error: nothing, line: nothing }
+const UNCOUNTED: PlaneCounters = {
+  route: () => ({ finish: nothing }),
+  service: () => ({
+    attempt: nothing,
+    retry: nothing,
+    connectionOpened: nothing,
+    queued: nothing,
+    queueTimeout: nothing,
+  }),
+  refused: nothing,
+  shadowed: nothing,
+  accepted: nothing,
+}
+
+const watchName: WatchName = (name, _bounds, onAddresses) => {
+  const ready = lookup(name, { all: true }).then(
+    (found) => onAddresses(found.map(({ address }) => address)),
+    () => onAddresses([]),
+  )
+  return { ready, stop: nothing }
+}

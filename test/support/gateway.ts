@@ -1,0 +1,88 @@
+// Gatehouse in this process, for tests: started on a free port, looked into, and closed again.
+import assert from 'node:assert/strict'
+import { createGateway } from '../../src/gateway/gateway.ts'
+import { eventually } from './changes.ts'
+import { type ClientOptions, RawClient } from './raw-client.ts'
+
+/** A configuration as a person writes it, without what the runner adds. */
+export type Settings = Readonly<Record<string, unknown>>
+
+/** A running gateway under test. */
+export class TestGateway {
+  readonly port: number
+  readonly #gateway: Awaited<ReturnType<typeof createGateway>>
+  readonly #clients: RawClient[] = []
+
+  private constructor(gateway: Awaited<ReturnType<typeof createGateway>>) {
+    this.#gateway = gateway
+    this.port = gateway.addresses[0]!.port
+  }
+
+  /** Starts with these settings; without `routes` everything goes to the service `s`. */
+  static async start(settings: Settings): Promise<TestGateway> {
+    const gateway = await createGateway({
+      listen: 'http://127.0.0.1:0',
+      admin: false,
+      log: { level: 'error' },
+      routes: [{ path: '/*', to: 's' }],
+      ...settings,
+    } as never)
+    await gateway.start()
+    return new TestGateway(gateway)
+  }
+
+  /** A gateway in front of one service. */
+  static to(url: string, service: Settings = {}, settings: Settings = {}): Promise<TestGateway> {
+    return TestGateway.start({ services: { s: { url, ...service } }, ...settings })
+  }
+
+  /** Connects a client, which is closed with the gateway. */
+  async connect(options?: ClientOptions): Promise<RawClient> {
+    const client = await RawClient.connect(this.port, options)
+    this.#clients.push(client)
+    return client
+  }
+
+  stats(): Record<string, number> {
+    return this.#gateway.stats()
+  }
+
+  /** Resolves when no exchange runs any more. */
+  async settled(): Promise<void> {
+    await eventually(
+      () => this.stats().exchanges === 0 && this.stats().upstreamWaiters === 0,
+      () => `exchanges to end: ${JSON.stringify(this.stats())}`,
+    )
+  }
+
+  /**
+   * Resolves when the gateway holds nothing but idle upstream connections, each with its own timer:
+   * no client, no exchange, nobody who waits.
+   */
+  async idle(): Promise<void> {
+    const isIdle = (): boolean => {
+      const stats = this.stats()
+      return (
+        stats.clientConnections === 0 &&
+        stats.exchanges === 0 &&
+        stats.upstreamWaiters === 0 &&
+        stats.upstreamConnections === stats.upstreamConnectionsIdle &&
+        stats.timers === stats.upstreamConnectionsIdle
+      )
+    }
+    await eventually(isIdle, () => `the gateway to be idle: ${JSON.stringify(this.stats())}`)
+  }
+
+  /** Closes the clients and the gateway, and makes sure that nothing is left. */
+  async close(): Promise<void> {
+    for (const client of this.#clients) await client.destroy()
+    await this.#gateway.close()
+    const { clientConnections, upstreamConnections, upstreamWaiters, exchanges, timers } =
+      this.stats()
+    assert.deepEqual(
+      { clientConnections, upstreamConnections, upstreamWaiters, exchanges, timers },
+      { clientConnections: 0, upstreamConnections: 0, upstreamWaiters: 0, exchanges: 0, timers: 0 },
+      'a closed gateway holds nothing',
+    )
+  }
+}
