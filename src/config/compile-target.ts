@@ -26,7 +26,8 @@ export function compileTarget(
 ): Target {
   const { target } = route
   if (target.kind === 'redirect') {
-    return new RedirectTarget(target.status, parameterTemplate(target.to), target.to.includes('?'))
+    const location = parameterTemplate(target.to, route.match.path)
+    return new RedirectTarget(target.status, location, target.to.includes('?'))
   }
   if (target.kind === 'respond') {
     const headers: Record<string, string[]> = {}
@@ -68,7 +69,7 @@ function share(
 function targetRewrite(route: RouteDocument, target: ForwardDocument): TextOf | null {
   const { rewrite } = target
   if (rewrite === null) return null
-  if (rewrite.path !== null) return pathTemplate(rewrite.path)
+  if (rewrite.path !== null) return pathTemplate(rewrite.path, route.match.path)
   if (rewrite.prefix === null) return null
   return prefixRewrite(route.match.path ?? '/*', rewrite.prefix)
 }

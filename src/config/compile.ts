@@ -1,16 +1,17 @@
 // From the document to what exchanges run on. Takes it in steps, so that a thread can serve requests
 // in between.
+import type { ErrorCode } from '../errors.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { TimerWheel } from '../lib/timer-wheel.ts'
 import { TargetFlag } from '../proxy/http/message-head.ts'
 import { TRAILERS_ALLOWED } from '../proxy/http/trailers.ts'
 import { compileCondition } from '../proxy/pipeline/condition.ts'
 import type { PolicyDefinition, PolicyLog } from '../proxy/pipeline/policy.ts'
-import { problem, type Reply, reply } from '../proxy/pipeline/reply.ts'
+import { problem, reply } from '../proxy/pipeline/reply.ts'
 import { hookFlags, type RouteCounters, STAGES_MAX } from '../proxy/pipeline/route.ts'
 import type { Route, Target } from '../proxy/pipeline/run.ts'
-import { Stage } from '../proxy/pipeline/stage.ts'
-import { UnmatchedTarget } from '../proxy/pipeline/targets/respond.ts'
+import { Stage, type StageCounters } from '../proxy/pipeline/stage.ts'
+import { PreflightTarget, UnmatchedTarget } from '../proxy/pipeline/targets/respond.ts'
 import { RoutingTableBuilder } from '../proxy/router/routing-table.ts'
 import type { Service, ServiceCounters } from '../proxy/upstream/service.ts'
 import { compileService } from './compile-service.ts'
@@ -28,7 +29,8 @@ export interface CompileEnvironment {
   service(name: string): Service
   routeCounters(routeId: string): RouteCounters
   serviceCounters(service: string): ServiceCounters
-  countShadowed(stage: Stage, reply: Reply): void
+  stageCounters(policy: string): StageCounters
+  countError(code: ErrorCode): void
   /** Reads a file that the document names; what it returns is text. @throws when it cannot. */
   readFile(path: string): string
 }
@@ -54,7 +56,7 @@ export function* compileSnapshot(
   const builder = new RoutingTableBuilder<Route>()
   for (const route of document.routes) {
     const compiled = compileRoute(route, document, environment, made)
-    builder.add({ id: route.id, ...route.match, value: compiled })
+    builder.add({ id: route.id, ...route.match, ...preflight(route, document), value: compiled })
     yield
   }
   const unmatched = plan(UNMATCHED_ROUTE_ID, document.use, new UnmatchedTarget(), environment, made)
@@ -71,7 +73,7 @@ export function* compileSnapshot(
     clock: environment.clock,
     wheel: environment.wheel,
     log: environment.log,
-    countShadowed: environment.countShadowed,
+    countError: environment.countError,
   })
 }
 
@@ -94,7 +96,11 @@ function compileRoute(
   environment: CompileEnvironment,
   made: Stage[],
 ): Route {
-  const target = compileTarget(route, document, environment)
+  const forwarding = compileTarget(route, document, environment)
+  const target =
+    preflight(route, document) === null
+      ? forwarding
+      : new PreflightTarget(forwarding, route.match.methods)
   const base = plan(route.id, [...document.use, ...route.use], target, environment, made)
   const forward = route.target.kind === 'forward' ? route.target : null
   const refused =
@@ -107,6 +113,18 @@ function compileRoute(
     upgrades: forward === null ? [] : forward.upgrade,
     exchangeTimeoutMs: forward === null ? 0 : exchangeTimeout(forward, document),
   }
+}
+
+/**
+ * A browser asks with OPTIONS before it sends another method, so a route with CORS must match that as
+ * well; null where it does anyway.
+ */
+function preflight(route: RouteDocument, document: Document): { methods: string[] } | null {
+  const { methods } = route.match
+  if (methods.length === 0 || methods.includes('OPTIONS')) return null
+  const answers = (use: PolicyUse): boolean => use.policy === 'cors'
+  if (!document.use.some(answers) && !route.use.some(answers)) return null
+  return { methods: [...methods, 'OPTIONS'] }
 }
 
 type Forward = Extract<RouteDocument['target'], { kind: 'forward' }>
@@ -180,8 +198,14 @@ function compileStage(
       reply,
       problem,
     })
-    const condition = use.when === null ? null : compileCondition(use.when)
-    return new Stage(use.policy, use.id, hooks, condition, use.mode === 'shadow')
+    const onFailure = (reason: string): void =>
+      environment.log.warn(
+        { route: routeId, policy: use.id, reason },
+        'the condition of a policy could not be evaluated; the policy runs',
+      )
+    const condition = use.when === null ? null : compileCondition(use.when, { onFailure })
+    const counters = environment.stageCounters(use.id)
+    return new Stage(use.policy, use.id, hooks, condition, use.mode === 'shadow', counters)
   } catch (error) {
     throw new Error(`route ${routeId}: policy "${use.id}": ${(error as Error).message}`)
   }

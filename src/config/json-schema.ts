@@ -16,16 +16,20 @@ export interface JsonSchema {
   readonly description?: string
 }
 
-/** The schema of whole files, for a set of policies. */
+/** The schema of whole files, for a set of policies: what editors work with. */
 export function documentJsonSchema(policies: readonly PolicyDefinition[]): JsonSchema {
-  const schema = documentSchema({ policies, directory: '/', plugins: new Map() })
-  const { $schema, ...document } = convert(schema)
+  const { $schema, ...document } = plainJsonSchema(policies)
   return {
     $schema,
     title: 'Gatehouse configuration',
     ...allowReferences(document),
     $defs: { use: allowReferences(useJsonSchema(policies)), reference: REFERENCE },
   }
+}
+
+/** The same without references and policies: what the reference page is made from. */
+export function plainJsonSchema(policies: readonly PolicyDefinition[]): JsonSchema {
+  return convert(documentSchema({ policies, directory: '/', plugins: new Map() }))
 }
 
 const REFERENCE: JsonSchema = {

@@ -1,9 +1,9 @@
 // A compiled configuration: frozen once it is live, and held by every exchange that began on it.
+import type { ErrorCode } from '../errors.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { TimerWheel } from '../lib/timer-wheel.ts'
 import type { ForwardedSettings } from '../proxy/http/forwarded-headers.ts'
 import type { PolicyLog } from '../proxy/pipeline/policy.ts'
-import type { Reply } from '../proxy/pipeline/reply.ts'
 import type { Route, RunContext } from '../proxy/pipeline/run.ts'
 import type { Stage } from '../proxy/pipeline/stage.ts'
 import type { RoutingTable } from '../proxy/router/routing-table.ts'
@@ -24,7 +24,7 @@ export interface SnapshotParts {
   readonly clock: Clock
   readonly wheel: TimerWheel
   readonly log: PolicyLog
-  readonly countShadowed: (stage: Stage, reply: Reply) => void
+  readonly countError: (code: ErrorCode) => void
 }
 
 /** What exchanges run on. `dispose` runs when it is no longer live and its last exchange has ended. */
@@ -40,7 +40,7 @@ export class Snapshot implements RunContext {
   readonly clock: Clock
   readonly wheel: TimerWheel
   readonly log: PolicyLog
-  readonly countShadowed: (stage: Stage, reply: Reply) => void
+  readonly countError: (code: ErrorCode) => void
   readonly #stages: readonly Stage[]
   #exchanges = 0
   #retired = false
@@ -57,7 +57,7 @@ export class Snapshot implements RunContext {
     this.clock = parts.clock
     this.wheel = parts.wheel
     this.log = parts.log
-    this.countShadowed = parts.countShadowed
+    this.countError = parts.countError
     this.#stages = parts.stages
   }
 

@@ -7,17 +7,18 @@ import type { ErrorCode } from '../errors.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { TimerWheel } from '../lib/timer-wheel.ts'
 import type { PolicyDefinition, PolicyLog } from '../proxy/pipeline/policy.ts'
-import type { RouteCounters } from '../proxy/pipeline/route.ts'
 import type { PoolEnvironment } from '../proxy/upstream/connection-pool.ts'
 import {
   type Endpoint,
   EndpointRegistry,
   type EndpointSettings,
 } from '../proxy/upstream/endpoint.ts'
-import type { EndpointTable } from '../proxy/upstream/endpoint-table.ts'
-import { Service, type ServiceCounters } from '../proxy/upstream/service.ts'
+import { EndpointTable } from '../proxy/upstream/endpoint-table.ts'
+import { Service } from '../proxy/upstream/service.ts'
 import { Listener, type ListenerHost } from './listener.ts'
 import type { DataPlane, ListenSource, PlaneListener } from './plane.ts'
+import { PlaneCounters } from './plane-counters.ts'
+import { ConnectionCount, type SharedState } from './shared-state.ts'
 
 /** The addresses of services as the control plane knows them now. */
 export interface EndpointsUpdate {
@@ -29,25 +30,12 @@ export interface EndpointsUpdate {
   }[]
 }
 
-/** Where a plane counts. */
-export interface PlaneCounters {
-  route(id: string): RouteCounters
-  service(name: string): ServiceCounters
-  refused(code: ErrorCode): void
-  shadowed(policy: string, code: string): void
-  accepted(): void
-}
-
 /** What a plane is given by whoever hosts it. */
 export interface PlaneOptions {
-  readonly table: EndpointTable
+  readonly shared: SharedState
+  readonly threadIndex: number
   readonly policies: ReadonlyMap<string, PolicyDefinition>
   readonly log: PolicyLog
-  readonly counters: PlaneCounters
-  /** Int32 shared by all threads: [0] counts open client connections. */
-  readonly connectionCells: Int32Array
-  /** 48 bytes shared by all threads. */
-  readonly ticketKeys: Buffer
   readonly clock?: Clock
 }
 
@@ -68,6 +56,9 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   readonly #options: PlaneOptions
   readonly #pools: PoolEnvironment
   readonly #registry: EndpointRegistry
+  readonly #table: EndpointTable
+  readonly #counters: PlaneCounters
+  readonly #connectionCount: ConnectionCount
   readonly #services = new Map<string, Service>()
   readonly #prepared = new Map<number, Snapshot>()
   readonly #listeners = new Map<number, Listener>()
@@ -80,12 +71,16 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     this.#options = options
     this.clock = options.clock ?? systemClock
     this.wheel = new TimerWheel(this.clock)
-    this.ticketKeys = options.ticketKeys
-    this.#registry = new EndpointRegistry(options.table)
+    const { shared, threadIndex } = options
+    this.ticketKeys = Buffer.from(shared.ticketKeys)
+    this.#table = EndpointTable.attach(shared.endpoints, threadIndex, this.clock)
+    this.#counters = new PlaneCounters(shared.metrics, threadIndex)
+    this.#connectionCount = new ConnectionCount(shared.connections, threadIndex)
+    this.#registry = new EndpointRegistry(this.#table)
     this.#pools = {
       wheel: this.wheel,
       readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
-      table: options.table,
+      table: this.#table,
     }
   }
 
@@ -96,7 +91,8 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   }
 
   async prepare(document: Document, generation: number): Promise<{ problems: string[] }> {
-    const { policies, log, counters } = this.#options
+    const { policies, log } = this.#options
+    const counters = this.#counters
     const steps = compileSnapshot(document, generation, {
       policies,
       clock: this.clock,
@@ -105,8 +101,8 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       service: (name) => this.#service(name),
       routeCounters: (id) => counters.route(id),
       serviceCounters: (name) => counters.service(name),
-      countShadowed: (stage, reply) =>
-        counters.shadowed(stage.id, reply.code ?? String(reply.status)),
+      stageCounters: (policy) => counters.policy(policy),
+      countError: (code) => counters.error(code),
       readFile: (path) => readFileSync(path, 'utf8'),
     })
     try {
@@ -165,7 +161,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     this.#draining = true
     for (const listener of this.#listeners.values()) listener.drain()
     const end = this.clock.now() + timeoutMs
-    while (this.#connectionCount() > 0 && this.clock.now() < end) {
+    while (this.#openConnections() > 0 && this.clock.now() < end) {
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
   }
@@ -175,7 +171,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     for (const listener of this.#listeners.values()) listener.close()
     for (const service of this.#services.values()) service.close()
     // Sockets report their end in later turns of the loop; only then is everything given back.
-    for (let turn = 0; turn < 100 && this.#connectionCount() > 0; turn++) {
+    for (let turn = 0; turn < 100 && this.#openConnections() > 0; turn++) {
       await new Promise((resolve) => setImmediate(resolve))
     }
     this.#live?.retire()
@@ -194,7 +190,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       }
     }
     return {
-      clientConnections: this.#connectionCount(),
+      clientConnections: this.#openConnections(),
       upstreamConnections: open,
       upstreamConnectionsIdle: idle,
       upstreamWaiters: waiting,
@@ -207,28 +203,25 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   // ---- what listeners ask -------------------------------------------------------------------------
 
   admit(): boolean {
-    const cells = this.#options.connectionCells
-    const max = this.live.document.limits.connectionsMax
-    if (this.#draining || Atomics.add(cells, 0, 1) >= max) {
-      if (!this.#draining) Atomics.sub(cells, 0, 1)
-      return false
-    }
-    this.#options.counters.accepted()
+    if (this.#draining) return false
+    if (!this.#connectionCount.tryEnter(this.live.document.limits.connectionsMax)) return false
+    this.#counters.thread.connectionAccepted()
     return true
   }
 
   release(): void {
-    Atomics.sub(this.#options.connectionCells, 0, 1)
+    this.#connectionCount.leave()
+    this.#counters.thread.connectionClosed()
   }
 
   countRefused(code: ErrorCode, clientIp: string): void {
-    this.#options.counters.refused(code)
+    this.#counters.error(code)
     this.#options.log.info({ code, client: clientIp }, 'request refused')
   }
 
   // -------------------------------------------------------------------------------------------------
 
-  #connectionCount(): number {
+  #openConnections(): number {
     let count = 0
     for (const listener of this.#listeners.values()) count += listener.connections.size
     return count
@@ -249,11 +242,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       const found = this.#addresses.find((service) => service.name === name)
       const endpoints = (found?.endpoints ?? []).map((endpoint) => this.#registry.get(endpoint))
       for (const endpoint of endpoints) used.add(endpoint)
-      this.#service(name).configure(
-        settings,
-        endpoints,
-        this.#options.table.turns(found?.slot ?? 0),
-      )
+      this.#service(name).configure(settings, endpoints, this.#table.turns(found?.slot ?? 0))
     }
     for (const [name, service] of this.#services) {
       if (this.live.services.has(name)) continue

@@ -2,43 +2,32 @@
 // and names resolved and watched.
 import { isIP } from 'node:net'
 import type { Document, ServiceDocument } from '../config/schema.ts'
+import { systemClock } from '../lib/clock.ts'
+import { TimerWheel } from '../lib/timer-wheel.ts'
+import { Discovery } from '../proxy/upstream/discovery/discovery.ts'
+import type { NameResolver } from '../proxy/upstream/discovery/resolver.ts'
 import type { EndpointSettings } from '../proxy/upstream/endpoint.ts'
-import type { EndpointTable } from '../proxy/upstream/endpoint-table.ts'
+import { EndpointTable, type EndpointTableBuffers } from '../proxy/upstream/endpoint-table.ts'
 import { SlotRegistry } from '../proxy/upstream/slot-registry.ts'
 import type { EndpointsUpdate } from './data-plane.ts'
 
-/** Bounds of how often a name is looked up again. */
-export interface TtlBounds {
+interface Bounds {
   readonly minTtlMs: number
   readonly maxTtlMs: number
 }
 
-/** Follows the addresses of one name until stopped. */
-export interface NameWatch {
-  /** Resolves once the first lookup has ended, well or badly. */
-  readonly ready: Promise<void>
-  stop(): void
-}
-
-/** Begins to follow a name; `onAddresses` hears of every change. */
-export type WatchName = (
-  name: string,
-  bounds: TtlBounds,
-  onAddresses: (addresses: readonly string[]) => void,
-) => NameWatch
-
 interface Watched {
-  readonly watch: NameWatch
-  readonly bounds: TtlBounds
-  addresses: readonly string[]
+  readonly discovery: Discovery
+  readonly bounds: Bounds
 }
 
 const FIRST_LOOKUP_MS_MAX = 3000
 
 /** The addresses of all services of the live configuration. */
 export class EndpointDirectory {
-  readonly #watchName: WatchName
+  readonly #resolver: NameResolver
   readonly #onChange: (update: EndpointsUpdate) => void
+  readonly #wheel = new TimerWheel(systemClock)
   readonly #endpointSlots: SlotRegistry
   readonly #serviceSlots: SlotRegistry
   readonly #names = new Map<string, Watched>()
@@ -46,15 +35,18 @@ export class EndpointDirectory {
 
   /** @param onChange hears of addresses that change after `configure` returned. */
   constructor(
-    table: EndpointTable,
-    watchName: WatchName,
+    buffers: EndpointTableBuffers,
+    resolver: NameResolver,
     onChange: (update: EndpointsUpdate) => void,
   ) {
-    const { endpointsMax, servicesMax } = table.buffers
-    this.#watchName = watchName
+    // The last row of the table is the control plane's.
+    const table = EndpointTable.attach(buffers, buffers.threadsMax - 1)
+    this.#resolver = resolver
     this.#onChange = onChange
-    this.#endpointSlots = new SlotRegistry('endpoints', endpointsMax, (slot) => table.isQuiet(slot))
-    this.#serviceSlots = new SlotRegistry('services', servicesMax)
+    this.#endpointSlots = new SlotRegistry('endpoints', buffers.endpointsMax, (slot) =>
+      table.isQuiet(slot),
+    )
+    this.#serviceSlots = new SlotRegistry('services', buffers.servicesMax)
   }
 
   /**
@@ -64,14 +56,14 @@ export class EndpointDirectory {
    */
   async configure(document: Document): Promise<EndpointsUpdate> {
     this.#services = document.services
-    const wanted = new Map<string, TtlBounds>()
+    const wanted = new Map<string, Bounds>()
     for (const { endpoints, dns } of document.services) {
       for (const { host } of endpoints) if (isIP(host) === 0) wanted.set(host, dns)
     }
     for (const [name, watched] of this.#names) {
       const bounds = wanted.get(name)
       if (bounds !== undefined && sameBounds(bounds, watched.bounds)) continue
-      watched.watch.stop()
+      watched.discovery.stop()
       this.#names.delete(name)
     }
     const first: Promise<void>[] = []
@@ -101,20 +93,22 @@ export class EndpointDirectory {
   }
 
   close(): void {
-    for (const { watch } of this.#names.values()) watch.stop()
+    for (const { discovery } of this.#names.values()) discovery.stop()
     this.#names.clear()
+    this.#wheel.close()
   }
 
-  #follow(name: string, bounds: TtlBounds): Promise<void> {
+  #follow(host: string, bounds: Bounds): Promise<void> {
     let isFirst = true
-    const watch = this.#watchName(name, bounds, (addresses) => {
-      const watched = this.#names.get(name)
-      if (watched === undefined) return
-      watched.addresses = addresses
-      if (!isFirst) this.#onChange(this.current())
+    const settings = { host, ttlMinMs: bounds.minTtlMs, ttlMaxMs: bounds.maxTtlMs }
+    const discovery = new Discovery(settings, this.#resolver, this.#wheel, {
+      onChange: () => {
+        if (!isFirst) this.#onChange(this.current())
+      },
+      onFailure: () => {},
     })
-    this.#names.set(name, { watch, bounds, addresses: [] })
-    return watch.ready.then(() => {
+    this.#names.set(host, { discovery, bounds })
+    return discovery.start().then(() => {
       isFirst = false
     })
   }
@@ -122,7 +116,8 @@ export class EndpointDirectory {
   #endpointsOf(service: ServiceDocument, used: Set<string>): EndpointSettings[] {
     const endpoints: EndpointSettings[] = []
     for (const { host, port, weight } of service.endpoints) {
-      const addresses = isIP(host) === 0 ? (this.#names.get(host)?.addresses ?? []) : [host]
+      const addresses =
+        isIP(host) === 0 ? (this.#names.get(host)?.discovery.addresses ?? []) : [host]
       for (const ip of addresses) {
         const address = `${ip.includes(':') ? `[${ip}]` : ip}:${port}`
         const key = `${service.name}|${address}`
@@ -144,7 +139,7 @@ export class EndpointDirectory {
   }
 }
 
-function sameBounds(one: TtlBounds, other: TtlBounds): boolean {
+function sameBounds(one: Bounds, other: Bounds): boolean {
   return one.minTtlMs === other.minTtlMs && one.maxTtlMs === other.maxTtlMs
 }
 

@@ -1,13 +1,12 @@
 // The public way to run a gateway inside a program: everything in the calling thread, through the code
 // that the threads of `gatehouse run` use.
-import { randomBytes } from 'node:crypto'
-import { lookup } from 'node:dns/promises'
 import { type LoadObjectOptions, loadObject } from '../config/load-object.ts'
 import type { Document, DocumentInput } from '../config/schema.ts'
 import type { PolicyLog } from '../proxy/pipeline/policy.ts'
-import { EndpointTable } from '../proxy/upstream/endpoint-table.ts'
-import { createDataPlane, type PlaneCounters, type ThreadPlane } from './data-plane.ts'
-import { EndpointDirectory, type WatchName } from './endpoint-directory.ts'
+import { SystemResolver } from '../proxy/upstream/discovery/resolver.ts'
+import { createDataPlane, type ThreadPlane } from './data-plane.ts'
+import { EndpointDirectory } from './endpoint-directory.ts'
+import { createSharedState } from './shared-state.ts'
 
 /** How a gateway is embedded. */
 export interface GatewayOptions extends LoadObjectOptions {
@@ -105,16 +104,14 @@ export async function createGateway(
   options: GatewayOptions = {},
 ): Promise<Gateway> {
   const { document, policies } = await loadObject(config, options)
-  const table = EndpointTable.create()
+  const shared = createSharedState(1)
   const plane = createDataPlane({
-    table,
+    shared,
+    threadIndex: 0,
     policies: new Map(policies.map((policy) => [policy.name, policy])),
     log: options.log ?? SILENT,
-    counters: UNCOUNTED,
-    connectionCells: new Int32Array(new SharedArrayBuffer(4)),
-    ticketKeys: randomBytes(48),
   })
-  const directory = new EndpointDirectory(table, watchName, (update) =>
+  const directory = new EndpointDirectory(shared.endpoints, new SystemResolver(), (update) =>
     plane.updateEndpoints(update),
   )
   return new Gateway(plane, directory, document, options)
@@ -122,24 +119,3 @@ export async function createGateway(
 
 const nothing = (): void => {}
 const SILENT: PolicyLog = { info: nothing, warn: nothing, error: nothing, line: nothing }
-const UNCOUNTED: PlaneCounters = {
-  route: () => ({ finish: nothing }),
-  service: () => ({
-    attempt: nothing,
-    retry: nothing,
-    connectionOpened: nothing,
-    queued: nothing,
-    queueTimeout: nothing,
-  }),
-  refused: nothing,
-  shadowed: nothing,
-  accepted: nothing,
-}
-
-const watchName: WatchName = (name, _bounds, onAddresses) => {
-  const ready = lookup(name, { all: true }).then(
-    (found) => onAddresses(found.map(({ address }) => address)),
-    () => onAddresses([]),
-  )
-  return { ready, stop: nothing }
-}

@@ -151,7 +151,7 @@ const TRAILERS: DefusedCase[] = [
 ].map((field) => ({
   name: `trailer ${field}`,
   bytes: post([CHUNKED], `5\r\nhello\r\n0\r\n${field}\r\n\r\n`),
-  never: new RegExp(`\\r\\n${field}`),
+  never: /6\.6\.6\.6|evil|44|admin|Connection/,
   body: 'hello',
 }))
 

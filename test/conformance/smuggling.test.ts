@@ -2,7 +2,7 @@
 // ambiguous is refused and never seen by the service, alone, behind a good request, and cut at every
 // byte; what passes is read by the strictest reader as exactly the requests that were sent.
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
+import { after, afterEach, before, describe, test } from 'node:test'
 import { errorKind } from '../../src/errors.ts'
 import { printable } from '../support/changes.ts'
 import { TestGateway } from '../support/gateway.ts'
@@ -24,6 +24,10 @@ let gateway: TestGateway
 before(async () => {
   upstream = await RecordingUpstream.start(answersOk)
   gateway = await TestGateway.to(upstream.url)
+})
+afterEach(async () => {
+  await gateway.disconnect()
+  await gateway.settled()
 })
 after(async () => {
   await gateway.close()
@@ -141,6 +145,7 @@ describe('taken, in a form with one meaning', () => {
         )
         assert.equal(rest, '')
         assert.equal(requests[0]!.text, body ?? '')
+        assert.deepEqual(requests[0]!.trailers, [])
         assert.doesNotMatch(requests[0]!.head, never)
         assert.doesNotMatch(Buffer.concat(upstream.since()).toString('latin1'), never)
       }

@@ -73,9 +73,14 @@ export class TestGateway {
     await eventually(isIdle, () => `the gateway to be idle: ${JSON.stringify(this.stats())}`)
   }
 
+  /** Closes the clients, so that a failed test leaves nothing to the next. */
+  async disconnect(): Promise<void> {
+    for (const client of this.#clients.splice(0)) await client.destroy()
+  }
+
   /** Closes the clients and the gateway, and makes sure that nothing is left. */
   async close(): Promise<void> {
-    for (const client of this.#clients) await client.destroy()
+    await this.disconnect()
     await this.#gateway.close()
     const { clientConnections, upstreamConnections, upstreamWaiters, exchanges, timers } =
       this.stats()

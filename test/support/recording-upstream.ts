@@ -7,7 +7,7 @@ import {
 } from 'node:http'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
-import { Changes, printable } from './changes.ts'
+import { Changes, nextTurn, printable } from './changes.ts'
 import type { Ending } from './raw-client.ts'
 import { readRequest, type WireRequest } from './strict-http.ts'
 
@@ -129,6 +129,15 @@ export class UpstreamConnection {
     })
   }
 
+  /** Writes bytes one by one, each read by the other side before the next is written. */
+  async sendSplit(bytes: string): Promise<void> {
+    for (const byte of bytes) {
+      if (!this.socket.writable) return
+      this.socket.write(byte, 'latin1')
+      await nextTurn()
+    }
+  }
+
   /** A 200 with this body and a length. */
   answer(body: string, fields = ''): Promise<void> {
     const length = Buffer.byteLength(body, 'latin1')
@@ -232,9 +241,9 @@ export class RecordingUpstream {
       .filter((bytes) => bytes.length > 0)
   }
 
-  /** Connections that are still open. */
+  /** Connections that the other side still holds. */
   get open(): number {
-    return this.connections.filter((connection) => !connection.isClosed).length
+    return this.connections.filter((connection) => connection.ending === 'open').length
   }
 
   /** The connection with this index, as soon as it exists. */

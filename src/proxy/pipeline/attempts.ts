@@ -115,7 +115,7 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
 
   onNoConnection(code: ErrorCode): void {
     this.#run.context.wheel.cancel(this)
-    this.#service.settings.counters.attempt(0, 0)
+    this.#countFailure(code)
     this.#leaveEndpoint(code === 'queue_full' ? null : code)
     if (code === 'queue_full') this.#run.fail(code)
     else this.#tryElsewhere(code)
@@ -126,6 +126,7 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
     run.context.wheel.cancel(this)
     this.#connection = connection
     if (connection.requests > 0) this.#isReused = true
+    else this.#service.settings.counters.connectionOpened()
     const head = requestHead(run, this.#service, this.#endpoint!, this.#rewrite, this.#isChunked)
     if (run.isAnswered) {
       // A policy's onForward failed and that was answered.
@@ -277,7 +278,8 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
     }
     const endpoint = this.#endpoint
     const hadHead = this.#latencyMs >= 0
-    if (!hadHead) this.#service.settings.counters.attempt(0, run.context.clock.now() - this.#sentAt)
+    if (hadHead) this.#service.settings.counters.error(code)
+    else this.#countFailure(code)
     this.#leaveEndpoint(code)
     if (hadHead || run.isAnswered) {
       run.fail(code)
@@ -297,6 +299,12 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
       return
     }
     this.#tryElsewhere(code)
+  }
+
+  #countFailure(code: ErrorCode): void {
+    const { counters } = this.#service.settings
+    counters.attempt(0, this.#run.context.clock.now() - this.#sentAt)
+    counters.error(code)
   }
 
   /** Another endpoint, if one is left and the service allows a retry; nothing was processed so far. */

@@ -91,6 +91,8 @@ const JSON_DEPTH_MAX = 32
 
 /** A value of JSON as the library takes it: objects as maps. */
 function fromJson(value: unknown, depth: number): unknown {
+  // CEL does not add 1 to 1.0, and nobody writes 1.0 for a level.
+  if (Number.isSafeInteger(value)) return BigInt(value as number)
   if (typeof value !== 'object' || value === null) return value ?? null
   if (depth === JSON_DEPTH_MAX) throw new Error('the value is nested too deep')
   if (Array.isArray(value)) return value.map((item) => fromJson(item, depth + 1))

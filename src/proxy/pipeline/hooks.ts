@@ -17,11 +17,6 @@ export class HookFailure {
   }
 }
 
-/** Counts what a shadowed stage would have stopped. */
-interface ShadowCounter {
-  countShadowed(stage: Stage, reply: Reply): void
-}
-
 /** `onForward`, first to last. `ran` has a bit for each stage that takes part. */
 export function forwardThrough(
   exchange: Exchange,
@@ -74,14 +69,13 @@ export function dataThrough(
   ran: number,
   direction: number,
   data: Buffer,
-  counter: ShadowCounter,
 ): Buffer | Reply | HookFailure | null {
   let passed: Buffer | null = data
   for (let n = 0; n < stages.length && passed !== null; n++) {
     const index: number = direction === Direction.request ? n : stages.length - 1 - n
     const stage: Stage = stages[index]!
     if ((ran & (1 << index)) === 0) continue
-    const result = passedBy(exchange, stage, direction, passed, counter)
+    const result = passedBy(exchange, stage, direction, passed)
     if (result instanceof Reply || result instanceof HookFailure) return result
     passed = result
   }
@@ -94,7 +88,6 @@ export function endThrough(
   stages: readonly Stage[],
   ran: number,
   direction: number,
-  counter: ShadowCounter,
 ): Buffer | Reply | HookFailure | null {
   let rest: Buffer | null = null
   for (let n = 0; n < stages.length; n++) {
@@ -102,11 +95,11 @@ export function endThrough(
     const stage: Stage = stages[index]!
     if ((ran & (1 << index)) === 0) continue
     if (rest !== null) {
-      const result = passedBy(exchange, stage, direction, rest, counter)
+      const result = passedBy(exchange, stage, direction, rest)
       if (result instanceof Reply || result instanceof HookFailure) return result
       rest = result
     }
-    const last = passedBy(exchange, stage, direction, null, counter)
+    const last = passedBy(exchange, stage, direction, null)
     if (last instanceof Reply || last instanceof HookFailure) return last
     if (last !== null) rest = rest === null ? last : Buffer.concat([rest, last])
   }
@@ -119,14 +112,13 @@ function passedBy(
   stage: Stage,
   direction: number,
   data: Buffer | null,
-  counter: ShadowCounter,
 ): Buffer | Reply | HookFailure | null {
   const hook = direction === Direction.request ? stage.onRequestBody : stage.onResponseBody
   if (hook === null) return data
   try {
     const result = hook(exchange, data)
     if (!stage.shadow) return result
-    if (result instanceof Reply) counter.countShadowed(stage, result)
+    if (result instanceof Reply) stage.counters.shadowRejected()
     return data
   } catch (error) {
     return new HookFailure(stage, error)

@@ -61,8 +61,8 @@ export interface RunContext {
   readonly viaLine: string
   readonly trailersAllowed: ReadonlySet<string>
   readonly log: PolicyLog
-  /** A shadowed policy would have stopped this. */
-  countShadowed(stage: Stage, reply: Reply): void
+  /** Gatehouse answered with a failure, or gave an exchange up. */
+  countError(code: ErrorCode): void
   /** The exchange holds on to its snapshot from the first to the second call. */
   enter(): void
   leave(): void
@@ -117,7 +117,8 @@ export class ExchangeRun extends Exchange implements RequestSink {
     const { context } = this
     context.enter()
     this.requestEnded = !this.requestHasBody
-    const found = context.table.find(this)
+    // OPTIONS * asks about the server, not about any path a route could match.
+    const found = this.target === '*' ? null : context.table.find(this)
     if (found === null) this.allow = context.table.allow
     else {
       this.plan = found
@@ -182,9 +183,10 @@ export class ExchangeRun extends Exchange implements RequestSink {
   /** Whether the reply ends the walk; that of a shadowed stage is only counted. */
   #stopsAt(stage: Stage, reply: Reply): boolean {
     if (stage.shadow) {
-      this.context.countShadowed(stage, reply)
+      stage.counters.shadowRejected()
       return false
     }
+    stage.counters.rejected()
     this.respond(reply)
     return true
   }
@@ -192,6 +194,7 @@ export class ExchangeRun extends Exchange implements RequestSink {
   #policyFailed(stage: Stage, error: unknown): void {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
     this.context.log.error({ route: this.plan.id, policy: stage.id, error: text }, 'policy failed')
+    stage.counters.failed()
     this.errorDetail = `policy ${stage.id}`
     this.fail('policy_failed')
   }
@@ -419,11 +422,11 @@ export class ExchangeRun extends Exchange implements RequestSink {
 
   /** A piece of a body through its stages; null marks the end. What ends the exchange is answered here. */
   #through(direction: number, data: Buffer | null): Buffer | null {
-    const { context, plan } = this
+    const { plan } = this
     const result =
       data === null
-        ? endThrough(this, plan.stages, this.#ran, direction, context)
-        : dataThrough(this, plan.stages, this.#ran, direction, data, context)
+        ? endThrough(this, plan.stages, this.#ran, direction)
+        : dataThrough(this, plan.stages, this.#ran, direction, data)
     if (result instanceof Reply) this.respond(result)
     else if (result instanceof HookFailure) this.#policyFailed(result.stage, result.error)
     else return result
@@ -450,6 +453,7 @@ export class ExchangeRun extends Exchange implements RequestSink {
     if (this.status === 0)
       this.status = this.errorCode === null ? 0 : errorKind(this.errorCode).status
     finishThrough(this, plan.stages, this.#ran, context.log)
+    if (this.errorCode !== null) context.countError(this.errorCode)
     plan.counters.finish(this.status, this.durationMs, this.requestBytes, this.responseBytes)
     context.leave()
   }

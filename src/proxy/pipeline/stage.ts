@@ -3,6 +3,14 @@
 import type { Condition } from './condition.ts'
 import type { PolicyHooks } from './policy.ts'
 
+/** Counts what a stage does; see observability. */
+export interface StageCounters {
+  rejected(): void
+  /** It would have stopped a request, were it not in shadow mode. */
+  shadowRejected(): void
+  failed(): void
+}
+
 /** One step of a route. Absent hooks are null. */
 export class Stage {
   /** The name of the policy, and the id of this use of it. */
@@ -11,6 +19,7 @@ export class Stage {
   readonly condition: Condition | null
   /** Decide and count, but never act. */
   readonly shadow: boolean
+  readonly counters: StageCounters
   readonly onRequest: NonNullable<PolicyHooks['onRequest']> | null
   readonly onForward: NonNullable<PolicyHooks['onForward']> | null
   readonly onResponse: NonNullable<PolicyHooks['onResponse']> | null
@@ -25,11 +34,13 @@ export class Stage {
     hooks: PolicyHooks,
     condition: Condition | null,
     shadow: boolean,
+    counters: StageCounters,
   ) {
     this.policy = policy
     this.id = id
     this.condition = condition
     this.shadow = shadow
+    this.counters = counters
     this.onRequest = bound(hooks, hooks.onRequest)
     this.onForward = bound(hooks, hooks.onForward)
     this.onResponse = bound(hooks, hooks.onResponse)

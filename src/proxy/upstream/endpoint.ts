@@ -6,8 +6,9 @@ import { type EndpointTable, HEALTH_EJECTED } from './endpoint-table.ts'
 export interface EndpointSettings {
   /** 'service|address': what its live state is kept under. */
   readonly key: string
-  /** 'host:port' as written. */
+  /** 'host:port' as written; all addresses of one name share it. */
   readonly address: string
+  /** What is connected to: an address, or a name that was not looked up. */
   readonly host: string
   readonly port: number
   /** Whether it is spoken to over TLS. */

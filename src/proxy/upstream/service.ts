@@ -1,5 +1,6 @@
 // A named upstream as one thread runs it: its endpoints, how one is picked, and the connections to each.
 import type tls from 'node:tls'
+import type { ErrorCode } from '../../errors.ts'
 import type { BalancedRequest, Picker, PickerFactory, SharedTurns } from './balancers/balancer.ts'
 import { StickyPicker } from './balancers/sticky.ts'
 import { ConnectionPool, type PoolEnvironment, type PoolSettings } from './connection-pool.ts'
@@ -9,6 +10,8 @@ import type { Endpoint } from './endpoint.ts'
 export interface ServiceCounters {
   /** An attempt has its answer's head, or failed (`status` 0). */
   attempt(status: number, latencyMs: number): void
+  /** Why an attempt failed. */
+  error(code: ErrorCode): void
   retry(): void
   connectionOpened(): void
   queued(): void

@@ -76,7 +76,7 @@ export function equality(
 ): Operand {
   const left = analysis.operand(args[0]!)
   const right = analysis.operand(args[1]!)
-  checkComparable(analysis, left, right, expr)
+  checkComparable(analysis, left.type, right.type, expr)
   const isList = left.type === 'list' || right.type === 'list'
   const mayBeDeep = left.type === 'any' && right.type === 'any'
   if (left.read === null || right.read === null || isList || mayBeDeep) {
@@ -91,9 +91,16 @@ export function equality(
   return readOperand(expr, 'bool', name === '_==_' ? test : plain.not(test))
 }
 
-function checkComparable(analysis: Analysis, left: Operand, right: Operand, expr: Expr): void {
-  if (commonType(left.type, right.type) !== null) return
-  analysis.fail(`${TYPE_NAMES[left.type]} is never equal to ${TYPE_NAMES[right.type]}`, expr)
+function checkComparable(analysis: Analysis, left: ValueType, right: ValueType, expr: Expr): void {
+  if (commonType(left, right) !== null) return
+  analysis.fail(`${TYPE_NAMES[left]} is never equal to ${TYPE_NAMES[right]}`, expr)
+}
+
+function typeOf(constant: unknown): ValueType {
+  if (typeof constant === 'string') return 'text'
+  if (typeof constant === 'number') return 'double'
+  if (typeof constant === 'boolean') return 'bool'
+  return constant === null ? 'null' : 'list'
 }
 
 /** <, <=, > and >=. */
@@ -136,6 +143,7 @@ export function membership(analysis: Analysis, expr: Expr, args: readonly Expr[]
     )
   }
   if (Array.isArray(right.constant) && left.read !== null && left.type !== 'list') {
+    for (const item of right.constant) checkComparable(analysis, left.type, typeOf(item), expr)
     return readOperand(expr, 'bool', plain.isOneOf(left.read, right.constant))
   }
   if (left.read !== null && right.read !== null && left.type !== 'list' && left.type !== 'any') {

@@ -22,7 +22,7 @@ const FOREIGN: Readonly<Record<string, string>> = {
 }
 
 const CLOSING: Readonly<Record<string, string>> = { '(': ')', '[': ']', '{': '}' }
-const PREFIX_OPERATORS = new Set(['!', '-', '.'])
+const PREFIX_OPERATORS = new Set(['!', '-'])
 
 /** Parses a condition. @throws ConditionError */
 export function parseCondition(source: string): Parsed {

@@ -83,7 +83,9 @@ export function resolveReference(
     const hint = didYouMean(String(field), known) || `; known are ${known.join(', ')}`
     return `"${root}" has no part "${field}"${hint}`
   }
-  if (rest.length > 0) return `"${root}.${field}" has no parts`
+  const place = rest[0]
+  if (found.type === 'list' && typeof place === 'number' && rest.length === 1) return groupAt(place)
+  if (rest.length > 0) return `"${root}.${field}" has no part "${place}"`
   return { ...found, isPresent: root === 'consumer' ? hasConsumer : null }
 }
 
@@ -113,6 +115,14 @@ function parameter(name: string): Reference {
     type: 'text',
     read: (exchange) => (isPresent(exchange) ? exchange.params![name] : ''),
     isPresent,
+  }
+}
+
+function groupAt(place: number): Reference {
+  return {
+    type: 'text',
+    read: (exchange) => exchange.consumer?.groups[place] ?? '',
+    isPresent: (exchange) => exchange.consumer?.groups[place] !== undefined,
   }
 }
 

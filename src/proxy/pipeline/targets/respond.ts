@@ -44,3 +44,20 @@ export class UnmatchedTarget implements Target {
     else run.respond(problem('method_not_allowed', { headers: { Allow: run.allow } }))
   }
 }
+
+/** The target of a route that takes OPTIONS for preflight requests only: any other OPTIONS gets 405. */
+export class PreflightTarget implements Target {
+  readonly #target: Target
+  readonly #refusal: Reply
+
+  /** @param methods those that the route takes. */
+  constructor(target: Target, methods: readonly string[]) {
+    this.#target = target
+    this.#refusal = problem('method_not_allowed', { headers: { Allow: methods.join(', ') } })
+  }
+
+  handle(run: ExchangeRun): void {
+    if (run.method === 'OPTIONS') run.respond(this.#refusal)
+    else this.#target.handle(run)
+  }
+}

@@ -1,4 +1,5 @@
 // Compiles what a route changes of the target: prefixes and templates.
+import { encodePathText, encodeSegment } from '../../router/path-text.ts'
 import type { Exchange } from '../exchange.ts'
 
 /** Makes text out of an exchange. */
@@ -25,8 +26,8 @@ export function prefixRewrite(routePath: string, prefix: string): TextOf {
 }
 
 /** A template with the path's parameters, for example '/v2/{id}'; the received query follows. */
-export function pathTemplate(template: string): TextOf {
-  const text = parameterTemplate(template)
+export function pathTemplate(template: string, routePath: string | null): TextOf {
+  const text = parameterTemplate(template, routePath)
   const hasQuery = template.includes('?')
   return (exchange) => {
     const { query } = exchange
@@ -35,14 +36,18 @@ export function pathTemplate(template: string): TextOf {
   }
 }
 
-/** Text with `{name}` for the path's parameters, percent-encoded. */
-export function parameterTemplate(template: string): TextOf {
+/**
+ * Text with `{name}` for the path's parameters, percent-encoded. What a regular expression captured may
+ * span segments and keeps its slashes; any other parameter is one segment.
+ */
+export function parameterTemplate(template: string, routePath: string | null): TextOf {
   const parts = template.split(/\{([^{}]+)\}/)
   if (parts.length === 1) return () => template
+  const encode = routePath?.startsWith('~') === true ? encodePathText : encodeSegment
   return (exchange) => {
     let text = parts[0]!
     for (let i = 1; i < parts.length; i += 2) {
-      text += encodeURIComponent(exchange.params?.[parts[i]!] ?? '') + parts[i + 1]!
+      text += encode(exchange.params?.[parts[i]!] ?? '') + parts[i + 1]!
     }
     return text
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { Endpoint } from '../endpoint.ts'
+import { Endpoint } from '../endpoint.ts'
 import { HEALTH_EJECTED, HEALTH_USABLE } from '../endpoint-table.ts'
 import { contextOf, endpointsOf, requestOf } from './balancer.contract.ts'
 import type { BalancedRequest } from './balancer.ts'
@@ -93,6 +93,25 @@ describe('hash', () => {
       }
     }
     assert.deepEqual([...new Set(asked)], ['header x-user', 'cookie User'])
+  })
+
+  test('addresses of one name are endpoints of their own', () => {
+    const { table, endpoints } = endpointsOf([1, 1, 1])
+    const named = endpoints.map(
+      ({ key, host, slot }) =>
+        new Endpoint(table, {
+          ...{ key, host, slot, port: 80, secure: false, serverName: '', weight: 1 },
+          address: 'shop.test:80',
+        }),
+    )
+    const picker = hash({ by: 'path' })(named, contextOf(table))
+    const counts = named.map(() => 0)
+    for (let id = 0; id < 3000; id += 1) counts[picker.pick(requestOf(id), [])!.slot]! += 1
+    for (const count of counts) assert.ok(Math.abs(count - 1000) < 120, `${counts}`)
+    const shuffled = hash({ by: 'path' })([...named].reverse(), contextOf(table))
+    for (let id = 0; id < 300; id += 1) {
+      assert.equal(shuffled.pick(requestOf(id), []), picker.pick(requestOf(id), []))
+    }
   })
 
   test('requests without a key go everywhere', () => {

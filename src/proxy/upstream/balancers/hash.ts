@@ -50,7 +50,8 @@ class HashPicker implements Picker {
     this.#keyOf = keyOf
     this.#lottery = new WeightedDraw(endpoints, context)
     this.#table = maglevTable(
-      endpoints.map((endpoint) => ({ name: endpoint.address, weight: endpoint.weight })),
+      // The key, not the address: all addresses of one name are written alike.
+      endpoints.map((endpoint) => ({ name: endpoint.key, weight: endpoint.weight })),
     )
   }
 

@@ -28,6 +28,7 @@ export interface DiscoveryObserver {
 }
 
 const RETRY_MIN_MS = 500
+const RETRY_MAX_MS = 30_000
 
 /**
  * One watched name. When nobody could answer, the last good addresses stay and the question is
@@ -99,7 +100,8 @@ export class Discovery extends WheelTimer {
     this.#failures += 1
     this.#observer.onFailure(failure, reason)
     if (failure === 'nxdomain') this.#replace([])
-    return Math.min(RETRY_MIN_MS * 2 ** Math.min(this.#failures - 1, 20), this.#settings.ttlMaxMs)
+    const delayMs = RETRY_MIN_MS * 2 ** Math.min(this.#failures - 1, 10)
+    return Math.min(delayMs, RETRY_MAX_MS, this.#settings.ttlMaxMs)
   }
 
   // Sorted, because name servers rotate their answers, and all threads must see one order.

@@ -1,0 +1,44 @@
+// Where a thread's exchanges are counted: the shared metrics.
+import type { ErrorCode } from '../errors.ts'
+import {
+  PolicyMetrics,
+  RouteMetrics,
+  ServiceMetrics,
+  ThreadMetrics,
+} from '../observability/gateway-metrics.ts'
+import { type MetricsBuffers, MetricsWriter } from '../observability/metrics.ts'
+import type { RouteCounters } from '../proxy/pipeline/route.ts'
+import type { StageCounters } from '../proxy/pipeline/stage.ts'
+import type { ServiceCounters } from '../proxy/upstream/service.ts'
+
+/** The counters of one thread. */
+export class PlaneCounters {
+  readonly thread: ThreadMetrics
+  readonly #writer: MetricsWriter
+
+  constructor(buffers: MetricsBuffers, row: number) {
+    this.#writer = new MetricsWriter(buffers, row)
+    this.thread = new ThreadMetrics(this.#writer)
+  }
+
+  route(id: string): RouteCounters {
+    return new RouteMetrics(this.#writer, id)
+  }
+
+  service(name: string): ServiceCounters {
+    return new ServiceMetrics(this.#writer, name)
+  }
+
+  policy(id: string): StageCounters {
+    const metrics = new PolicyMetrics(this.#writer, id)
+    return {
+      rejected: () => metrics.rejected(),
+      shadowRejected: () => metrics.shadowRejected(),
+      failed: () => metrics.failed(),
+    }
+  }
+
+  error(code: ErrorCode): void {
+    this.thread.error(code)
+  }
+}

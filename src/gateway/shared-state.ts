@@ -1,0 +1,57 @@
+// What all threads of a gateway share, made once by the control plane and posted to each of them.
+import { randomBytes } from 'node:crypto'
+import { allocateMetrics, type MetricsBuffers } from '../observability/metrics.ts'
+import { EndpointTable, type EndpointTableBuffers } from '../proxy/upstream/endpoint-table.ts'
+
+/** Everything shared; can be posted to a worker. */
+export interface SharedState {
+  readonly endpoints: EndpointTableBuffers
+  /** A row per thread, and one more for the control plane. */
+  readonly metrics: MetricsBuffers
+  /** Int32: [0] counts open client connections, [1 + n] those of thread n. */
+  readonly connections: SharedArrayBuffer
+  /** 48 bytes, so that a TLS session resumes in any thread. */
+  readonly ticketKeys: Uint8Array
+}
+
+/** Makes the shared state of `threads` data-plane threads. The control plane is row `threads`. */
+export function createSharedState(threads: number): SharedState {
+  return {
+    endpoints: EndpointTable.create({ threadsMax: threads + 1 }, threads).buffers,
+    metrics: allocateMetrics(threads + 1),
+    connections: new SharedArrayBuffer((1 + threads) * Int32Array.BYTES_PER_ELEMENT),
+    ticketKeys: randomBytes(48),
+  }
+}
+
+/** Counts the open client connections of all threads against one bound. */
+export class ConnectionCount {
+  readonly #cells: Int32Array
+  readonly #own: number
+
+  constructor(buffer: SharedArrayBuffer, threadIndex: number) {
+    this.#cells = new Int32Array(buffer)
+    this.#own = 1 + threadIndex
+  }
+
+  /** Takes a place; false when `max` are taken. */
+  tryEnter(max: number): boolean {
+    if (Atomics.add(this.#cells, 0, 1) >= max) {
+      Atomics.sub(this.#cells, 0, 1)
+      return false
+    }
+    Atomics.add(this.#cells, this.#own, 1)
+    return true
+  }
+
+  leave(): void {
+    Atomics.sub(this.#cells, 0, 1)
+    Atomics.sub(this.#cells, this.#own, 1)
+  }
+
+  /** Gives back what a dead thread held. */
+  static releaseThread(buffer: SharedArrayBuffer, threadIndex: number): void {
+    const cells = new Int32Array(buffer)
+    Atomics.sub(cells, 0, Atomics.exchange(cells, 1 + threadIndex, 0))
+  }
+}
