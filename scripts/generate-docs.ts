@@ -93,17 +93,16 @@ function policyFile({ name }: PolicyDefinition): string {
   return `src/policies/${name}/${name}.md`
 }
 
-/** A policy's page with its generated part renewed; a new page when there is none yet. */
+/** A policy's page with its generated part renewed; a new part, or a new page, where there is none yet. */
 function policyPage(policy: PolicyDefinition): string {
   const generated = [BEGIN, ...policyParts(policy), END].join('\n\n')
   const file = join(root, policyFile(policy))
-  if (!existsSync(file))
-    return `# ${policy.name}\n\n${policy.summary}\n\n## Settings\n\n${generated}\n`
-  const text = readFileSync(file, 'utf8')
+  const text = existsSync(file)
+    ? readFileSync(file, 'utf8')
+    : `# ${policy.name}\n\n${policy.summary}\n`
   const begin = text.indexOf(BEGIN)
   const end = text.indexOf(END)
-  if (begin < 0 || end < begin)
-    throw new Error(`${policyFile(policy)} has no lines\n${BEGIN}\n${END}`)
+  if (begin < 0 || end < begin) return `${text.trimEnd()}\n\n## Settings\n\n${generated}\n`
   return text.slice(0, begin) + generated + text.slice(end + END.length)
 }
 
@@ -137,7 +136,7 @@ const stale = Object.entries(files).filter(([path, text]) => {
 for (const [path, text] of stale) {
   if (isCheck) {
     console.error(
-      `${path} is not up to date; run \`npm run gatehouse\`'s neighbour: node scripts/generate-docs.ts`,
+      `${path} is not up to date; run \`node scripts/with-node.mjs scripts/generate-docs.ts\``,
     )
   } else {
     mkdirSync(dirname(join(root, path)), { recursive: true })

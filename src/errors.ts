@@ -25,6 +25,7 @@ function kind(
 }
 
 /** Every failure by its code. */
+// biome-ignore format: a table is read by its columns
 export const ERRORS = {
   // The request cannot be read with one meaning.
   bad_request_line: kind(400, 'client', false, 'http_request_error', 'The request line is malformed.'),

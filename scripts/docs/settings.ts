@@ -62,7 +62,7 @@ export function settingsTable({ properties = {}, required = [] }: JsonSchema): s
     cell(property.description ?? ''),
   ])
   if (rows.length === 0) return 'It has no settings.'
-  const head = ['Setting', 'Value', 'Default', '']
+  const head = ['Setting', 'Value', 'Default', 'Meaning']
   return [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n')
 }
 

@@ -1,8 +1,10 @@
 // Gatehouse in this process, for tests: started on a free port, looked into, and closed again.
 import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
 import { createGateway } from '../../src/gateway/gateway.ts'
 import { eventually } from './changes.ts'
 import { type ClientOptions, RawClient } from './raw-client.ts'
+import { RecordingUpstream, type Script } from './recording-upstream.ts'
 
 /** A configuration as a person writes it, without what the runner adds. */
 export type Settings = Readonly<Record<string, unknown>>
@@ -90,4 +92,25 @@ export class TestGateway {
       'a closed gateway holds nothing',
     )
   }
+}
+
+/** A gateway, the scripted service behind it, and a client in front. */
+export interface Pair {
+  readonly gateway: TestGateway
+  readonly upstream: RecordingUpstream
+  readonly client: RawClient
+}
+
+/** Starts all three; they are closed, and looked at for leaks, when the test ends. */
+export async function pair(
+  t: TestContext,
+  script: Script,
+  service: Settings = {},
+  settings: Settings = {},
+): Promise<Pair> {
+  const upstream = await RecordingUpstream.start(script)
+  t.after(() => upstream.close())
+  const gateway = await TestGateway.to(upstream.url, service, settings)
+  t.after(() => gateway.close())
+  return { gateway, upstream, client: await gateway.connect() }
 }

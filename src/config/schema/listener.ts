@@ -126,7 +126,11 @@ function tlsSchema(context: SchemaContext) {
       .union([certificate, z.array(certificate).min(1, 'at least one certificate is needed')])
       .transform((value) => (Array.isArray(value) ? value : [value]))
       .describe('One certificate or several; the first serves clients that name no known host.'),
-    minVersion: z.enum(['1.2', '1.3']).prefault('1.2').describe('Oldest TLS version accepted.'),
+    minVersion: z
+      .union([z.enum(['1.2', '1.3']), z.literal(1.2), z.literal(1.3)])
+      .prefault('1.2')
+      .transform((version) => (String(version) === '1.3' ? '1.3' : '1.2'))
+      .describe('Oldest TLS version accepted.'),
     clientCa: filePath(context)
       .optional()
       .transform((path) => path ?? null)

@@ -71,7 +71,7 @@ const timeoutsSchema = z.strictObject({
     .describe('To open a connection, TLS handshake included. Past it: 504.'),
   response: exchangeTimeoutFields.response
     .optional()
-    .meta({ description: exchangeTimeoutFields.response.description, default: '30s' }),
+    .describe(`${exchangeTimeoutFields.response.description} Default: \`30s\`.`),
   idle: exchangeTimeoutFields.idle.prefault('60s'),
   exchange: exchangeTimeoutFields.exchange.optional(),
 })

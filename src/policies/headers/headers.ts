@@ -1,4 +1,5 @@
 // Sets, adds and removes headers of requests and responses, with values from the exchange.
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the examples hold templates of our own
 import { z } from 'zod'
 import { definePolicy, type PolicyHooks } from '../../proxy/pipeline/policy.ts'
 import { compileValueTemplate } from '../../proxy/pipeline/value-template.ts'

@@ -1,6 +1,7 @@
 // Takes chunked bodies apart (RFC 9112 7.1), byte by byte where it is framing, slice by slice where
 // it is data. Strict: what it takes, every other reader frames alike.
 import { CHUNK_EXTENSION_BYTES_MAX, TRAILER_BYTES_MAX } from './limits.ts'
+import { isTrailerSection } from './trailers.ts'
 
 /** Where a decoded body goes. `data` is the caller's memory and good only until the call returns. */
 export interface BodySink {
@@ -132,6 +133,7 @@ export class ChunkedDecoder {
     }
     if (end > 0) end += 2
     this.#trailers = text.slice(0, end)
+    if (!isTrailerSection(this.#trailers)) return -1
     this.#state = State.done
     return start + end + 2 - before
   }

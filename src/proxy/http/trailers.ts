@@ -1,5 +1,5 @@
 // Trailers pass by name: a field after the body reaches readers that no longer expect one.
-const FIELD_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/
+const SECTION = /^(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*$/
 
 /** The names that pass without being listed: results that are known only once the body is. */
 export const TRAILERS_ALLOWED: readonly string[] = [
@@ -14,18 +14,21 @@ export const TRAILERS_ALLOWED: readonly string[] = [
   'server-timing',
 ]
 
+/** Whether raw lines, each with CRLF, are all fields (RFC 9112 7.1.2). */
+export function isTrailerSection(raw: string): boolean {
+  return raw === '' || SECTION.test(raw)
+}
+
 /**
- * The lines of a trailer section that may pass (RFC 9110 6.5.1).
- * @returns lines with CRLF, '' when none passes, or null when the section is malformed.
+ * The lines of a trailer section that may pass (RFC 9110 6.5.1), each with CRLF; '' when none does.
+ * @param allowed lower-case names.
  */
-export function passedTrailers(raw: string, allowed: ReadonlySet<string>): string | null {
+export function passedTrailers(raw: string, allowed: ReadonlySet<string>): string {
   if (raw === '') return ''
   let out = ''
   for (const line of raw.split('\r\n')) {
-    if (line === '') continue
-    const match = FIELD_LINE.exec(line)
-    if (match === null) return null
-    if (allowed.has(match[1]!.toLowerCase())) out += `${line}\r\n`
+    if (line !== '' && allowed.has(line.slice(0, line.indexOf(':')).toLowerCase()))
+      out += `${line}\r\n`
   }
   return out
 }

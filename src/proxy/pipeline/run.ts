@@ -129,6 +129,8 @@ export class ExchangeRun extends Exchange implements RequestSink {
     if (plan.slots > 0) this.slots = new Array(plan.slots).fill(null)
     if (plan.exchangeTimeoutMs > 0) context.wheel.arm(this, plan.exchangeTimeoutMs, this.receivedAt)
     if ((this.request.targetFlags & plan.targetFlagsRefused) !== 0) {
+      // What the parser refuses ends the connection; the same code must not mean two things.
+      this.connection.closing = true
       this.fail('bad_target')
     } else if (this.request.contentLength > this.connection.host.limits.bodyBytesMax) {
       this.fail('body_too_large')
@@ -225,9 +227,7 @@ export class ExchangeRun extends Exchange implements RequestSink {
       const rest = this.#through(Direction.request, null)
       if (rest !== null && rest.length > 0) this.#body?.offer(rest)
     }
-    const passed = passedTrailers(trailers, this.context.trailersAllowed)
-    if (passed === null) this.fail('bad_chunk')
-    else this.#body?.end(passed)
+    this.#body?.end(passedTrailers(trailers, this.context.trailersAllowed))
   }
 
   /** The upstream is ready for the body: hands over what was held and lets the rest come. */
@@ -405,8 +405,7 @@ export class ExchangeRun extends Exchange implements RequestSink {
         this.connection.writeData(rest, false)
       }
     }
-    const passed =
-      trailers === '' ? '' : (passedTrailers(trailers, this.context.trailersAllowed) ?? '')
+    const passed = passedTrailers(trailers, this.context.trailersAllowed)
     this.upstream = null
     this.connection.endResponse(passed)
     this.#finish()

@@ -1,7 +1,6 @@
 // What all threads of a gateway must agree on about its endpoints: requests in flight, open
 // connections, who waits for one, health, and whose turn it is. Numbers in one SharedArrayBuffer.
 import { type Clock, systemClock } from '../../lib/clock.ts'
-import type { SharedTurns } from './balancers/balancer.ts'
 
 /** How much room the table has; fixed for the life of the process. */
 export interface EndpointTableCapacity {
@@ -190,7 +189,7 @@ export class EndpointTable {
   }
 
   /** Whose turn it is at the service: one counter for all threads. */
-  turns(serviceSlot: number): SharedTurns {
+  turns(serviceSlot: number): SharedCounter {
     return new SharedCounter(this.#cells, this.#turns + serviceSlot * LINE)
   }
 
@@ -238,7 +237,8 @@ export class EndpointTable {
   }
 }
 
-class SharedCounter implements SharedTurns {
+/** A counter in the table; it is the turns of a balancer. */
+export class SharedCounter {
   readonly #cells: Int32Array
   readonly #index: number
 
@@ -247,6 +247,7 @@ class SharedCounter implements SharedTurns {
     this.#index = index
   }
 
+  /** 0, 1, 2, ... over all threads together, wrapping at 2^31. */
   next(): number {
     return Atomics.add(this.#cells, this.#index, 1) & 0x7fffffff
   }
