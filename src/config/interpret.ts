@@ -3,7 +3,7 @@ import type { PolicyDefinition } from '../proxy/pipeline/policy.ts'
 import { CheckInput } from './check/input.ts'
 import { checkDocument } from './check.ts'
 import { loadPlugins } from './plugins.ts'
-import type { Finding } from './problem.ts'
+import { type Finding, formatPath } from './problem.ts'
 import { type Resolved, resolveReferences } from './references.ts'
 import type { Document } from './schema.ts'
 import { secretPointers } from './secrets.ts'
@@ -38,12 +38,18 @@ export async function interpret(data: unknown, options: InterpretOptions): Promi
   const plugins = await loadPlugins(pluginsOf(references.data), directory, options.policies)
   const policies = [...options.policies, ...plugins.policies]
   const validated = validate(references, { policies, directory, plugins: plugins.urls })
-  const findings = [...references.findings, ...plugins.findings, ...validated.findings]
   const { document } = validated
+  const found = [...plugins.findings, ...validated.findings]
   if (document !== null) {
     const input = new CheckInput(document, validated, references, policies, isText)
-    findings.push(...checkDocument(input))
+    found.push(...checkDocument(input))
   }
+  // What is wrong with the text of a reference that leads nowhere is no problem of its own.
+  const unresolved = new Set(references.findings.map(({ path }) => formatPath(path)))
+  const findings = [
+    ...references.findings,
+    ...found.filter(({ path }) => !unresolved.has(formatPath(path))),
+  ]
   const isUsable = document !== null && findings.every(({ severity }) => severity === 'warning')
   const { values } = references
   return {

@@ -169,13 +169,12 @@ export function validate(resolved: Resolved, context: SchemaContext): Validated 
   const schema = documentSchema(context)
   const remainder = new Remainder(data)
   const spelling = new Spelling(resolved)
-  const unresolved = new Set(resolved.findings.map((finding) => formatPath(finding.path)))
   const findings = new Map<string, Finding>()
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const result = schema.safeParse(remainder.draft, { error: rememberKnownKeys })
     if (result.success) {
       const { routeIndexes, useIndexes } = remainder
-      const isComplete = remainder.isComplete && unresolved.size === 0
+      const isComplete = remainder.isComplete && resolved.findings.length === 0
       return {
         findings: [...findings.values()],
         document: result.data,
@@ -190,7 +189,7 @@ export function validate(resolved: Resolved, context: SchemaContext): Validated 
     if (found.filter(({ finding }) => spelling.change(remainder, finding.path)).length > 0) continue
     for (const { issue, finding } of found) {
       const written = { ...finding, path: remainder.written(finding.path) }
-      if (unresolved.has(formatPath(written.path)) || remainder.isConsequence(issue)) continue
+      if (remainder.isConsequence(issue)) continue
       findings.set(findingKey(written), written)
     }
     if (!remainder.remove(found.map(({ finding }) => finding.path))) break

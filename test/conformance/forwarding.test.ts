@@ -74,10 +74,8 @@ describe('requests', () => {
     '/...',
     '/a..b/..c/d..',
     `/${'long/'.repeat(1600)}`,
-    '*',
   ]) {
     test(`target ${target.slice(0, 40)} as it is`, async (t) => {
-      const method = target === '*' ? 'OPTIONS' : 'GET'
       const { seen } = await forward(
         t,
         `${method} ${target} HTTP/1.1\r\nHost: shop.example\r\n\r\n`,
@@ -85,6 +83,12 @@ describe('requests', () => {
       assert.equal(seen.target, target)
     })
   }
+
+  test('asterisk-form reaches a route for every path', async (t) => {
+    const request = 'OPTIONS * HTTP/1.1\r\nHost: shop.example\r\n\r\n'
+    const { seen } = await forward(t, request, undefined, { routes: [{ to: 's' }] })
+    assert.equal(seen.target, '*')
+  })
 
   test('absolute-form is sent on in origin-form', async (t) => {
     const { seen } = await forward(

@@ -109,8 +109,13 @@ export async function pair(
   settings: Settings = {},
 ): Promise<Pair> {
   const upstream = await RecordingUpstream.start(script)
-  t.after(() => upstream.close())
   const gateway = await TestGateway.to(upstream.url, service, settings)
-  t.after(() => gateway.close())
+  t.after(async () => {
+    try {
+      await gateway.close()
+    } finally {
+      await upstream.close()
+    }
+  })
   return { gateway, upstream, client: await gateway.connect() }
 }

@@ -70,7 +70,7 @@ export class WireResponse extends Message {
     interim: readonly WireResponse[],
   ) {
     super(head, lines, body)
-    const match = /^(HTTP\/1\.[01]) ([1-5][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*)\r\n/.exec(head)
+    const match = /^(HTTP\/1\.[01]) ([1-9][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*)\r\n/.exec(head)
     if (match === null)
       throw new WireError(`bad status line: ${JSON.stringify(head.slice(0, 100))}`)
     this.version = match[1]!

@@ -1,11 +1,22 @@
 // Routes: which requests they take, what runs on them, and where they go.
 import { z } from 'zod'
+import { RequestHead } from '../../proxy/http/message-head.ts'
+import { parseTarget } from '../../proxy/http/request-target.ts'
 import { matchFields, normaliseMatch } from './match.ts'
 import { exchangeTimeoutFields, serviceSchema } from './service.ts'
 import type { UseSchema } from './use.ts'
 import { fieldName, fieldValue, hasUnknownKeys, refuse, type SchemaContext } from './value.ts'
 
-const PATH_TEMPLATE = /^\/[\x21\x23-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7e]*$/
+/** A path as services may be sent it; each `{name}` stands for one that is harmless. */
+function pathTemplate() {
+  return z.string().refine(
+    (text) => {
+      const target = text.replace(/\{[^{}]*\}/g, 'x')
+      return target.startsWith('/') && parseTarget(new RequestHead(''), target) === null
+    },
+    { error: 'must be a path that begins with / and that a client could ask for' },
+  )
+}
 
 const rewriteSchema = z
   .strictObject({
@@ -13,14 +24,10 @@ const rewriteSchema = z
       .literal(true)
       .optional()
       .describe('Removes what stands before `/*` in the path of the route.'),
-    prefix: z
-      .string()
-      .regex(PATH_TEMPLATE, 'must be a path that begins with /')
+    prefix: pathTemplate()
       .optional()
       .describe('Replaces what stands before `/*` in the path of the route.'),
-    path: z
-      .string()
-      .regex(PATH_TEMPLATE, 'must be a path that begins with /')
+    path: pathTemplate()
       .optional()
       .describe("The whole new path; `{name}` stands for a parameter of the route's path."),
     host: z

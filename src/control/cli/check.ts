@@ -2,7 +2,7 @@
 import { loadForPeople } from '../../config/load.ts'
 import { type Command, EXIT } from './command.ts'
 import { configurationFile } from './configuration-file.ts'
-import { displayPath, printProblems } from './problem-report.ts'
+import { counted, displayPath, printProblems } from './problem-report.ts'
 
 export const check: Command = {
   name: 'check',
@@ -25,7 +25,11 @@ export const check: Command = {
       printProblems(problems, lines, terminal.cwd, terminal.paint, terminal.out)
       if (document !== null) {
         const { listeners, routes, services } = document
-        const counts = `${listeners.length} listeners, ${routes.length} routes, ${services.length} services`
+        const counts = [
+          counted(listeners.length, 'listener'),
+          counted(routes.length, 'route'),
+          counted(services.length, 'service'),
+        ].join(', ')
         terminal.out(
           `${terminal.paint.green('ok')}  ${displayPath(file, terminal.cwd)}: ${counts}\n`,
         )

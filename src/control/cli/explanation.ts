@@ -139,7 +139,7 @@ function describeTarget(document: Document, route: RouteDocument, exchange: Exch
   const { target } = route
   if (target.kind === 'respond') return { respond: { status: target.status, body: target.body } }
   if (target.kind === 'redirect') {
-    return { redirect: { status: target.status, location: location(target.to, exchange) } }
+    return { redirect: { status: target.status, location: location(route, target.to, exchange) } }
   }
   return {
     forward: {
@@ -150,14 +150,14 @@ function describeTarget(document: Document, route: RouteDocument, exchange: Exch
   }
 }
 
-function location(to: string, exchange: Exchange): string {
-  const text = parameterTemplate(to)(exchange)
+function location(route: RouteDocument, to: string, exchange: Exchange): string {
+  const text = parameterTemplate(to, route.match.path)(exchange)
   return to.includes('?') || exchange.query === '' ? text : `${text}?${exchange.query}`
 }
 
 function rewritten(route: RouteDocument, { rewrite }: ForwardDocument, exchange: Exchange): string {
   if (rewrite === null) return exchange.target
-  if (rewrite.path !== null) return pathTemplate(rewrite.path)(exchange)
+  if (rewrite.path !== null) return pathTemplate(rewrite.path, route.match.path)(exchange)
   if (rewrite.prefix === null) return exchange.target
   return prefixRewrite(route.match.path ?? '/*', rewrite.prefix)(exchange)
 }

@@ -16,7 +16,10 @@ export function printProblems(
   for (const problem of problems) write(`${describe(problem, lines, cwd, paint).join('\n')}\n`)
   const errors = problems.filter((problem) => problem.severity === 'error').length
   const warnings = problems.length - errors
-  const counts = [count(errors, 'error'), count(warnings, 'warning')].filter((text) => text !== '')
+  const counts = [
+    ...(errors > 0 ? [counted(errors, 'error')] : []),
+    ...(warnings > 0 ? [counted(warnings, 'warning')] : []),
+  ]
   if (counts.length > 0) write(`${counts.join(', ')}\n`)
 }
 
@@ -50,7 +53,7 @@ export function displayPath(file: string, cwd: string): string {
   return path === '' || path.startsWith('..') ? file : path
 }
 
-function count(number: number, what: string): string {
-  if (number === 0) return ''
-  return `${number} ${what}${number === 1 ? '' : 's'}`
+/** `1 route`, `2 routes`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }

@@ -46,6 +46,7 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
   #sentAt = 0
   #latencyMs = -1
   #isReused = false
+  #isUnwell = false
   #replay: Buffer[] | null = []
   #replayBytes = 0
   #requestEnded = false
@@ -91,6 +92,7 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
     const pool = this.#service.pool(endpoint)
     this.#pool = pool
     this.#sentAt = run.context.clock.now()
+    this.#isUnwell = false
     const idle = fresh ? null : pool.takeIdle()
     if (idle !== null) {
       this.#isReused = true
@@ -224,6 +226,8 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
   onResponseHead(head: ResponseHead): void {
     const run = this.#run
     this.#latencyMs = run.context.clock.now() - this.#sentAt
+    // Answers of a service that cannot serve: quick ones must not make it look like the best choice.
+    this.#isUnwell = head.status >= 502 && head.status <= 504
     run.upstreamDurationMs = this.#latencyMs
     this.#service.settings.counters.attempt(head.status, this.#latencyMs)
     const cookie = this.#service.stickyCookie(run, this.#endpoint!)
@@ -330,7 +334,7 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
     this.#lastEndpoint = endpoint
     this.#endpoint = null
     if (code !== null) endpoint.end(this.#run.context.clock.now() - this.#sentAt, true)
-    else if (this.#latencyMs >= 0) endpoint.end(this.#latencyMs, false)
+    else if (this.#latencyMs >= 0) endpoint.end(this.#latencyMs, this.#isUnwell)
     else endpoint.cancel()
   }
 }
