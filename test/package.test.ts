@@ -59,11 +59,21 @@ describe('the packed package', { concurrency: false }, () => {
   })
 
   test('brings a command that explains itself', async () => {
-    const text = await run('npx', ['--no', 'gatehouse', '--help'], home)
+    const text = await run('npx', ['gatehouse', '--help'], home)
     for (const command of ['run', 'check', 'routes', 'explain', 'schema', 'init']) {
       assert.match(text, new RegExp(`^\\s+(gatehouse )?${command}\\b`, 'm'))
     }
   })
+
+  const old = oldNode()
+  if (old !== null) {
+    test('tells an old Node.js in one line what it needs', () => {
+      const main = join(home, 'node_modules/gatehouse/dist/main.js')
+      const { status, stderr } = spawnSync(old, [main, '--help'], { encoding: 'utf8' })
+      assert.equal(status, 1)
+      assert.match(stderr, /^gatehouse: Node\.js 24\.21 or newer is needed; this is [\d.]+\.\n$/)
+    })
+  }
 
   test('checks a file', async () => {
     writeFileSync(join(home, 'good.yaml'), configuration(8080, 8081))
@@ -118,6 +128,16 @@ describe('the packed package', { concurrency: false }, () => {
     )
   })
 })
+
+/** A Node.js on the path that is too old for Gatehouse, if this machine has one. */
+function oldNode(): string | null {
+  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+    const program = join(folder, 'node')
+    const { stdout } = spawnSync(program, ['--version'], { encoding: 'utf8' })
+    if (Number(/^v(\d+)/.exec(stdout ?? '')?.[1]) < 24) return program
+  }
+  return null
+}
 
 function configuration(port: number, upstreamPort: number): string {
   return [

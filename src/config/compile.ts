@@ -67,7 +67,7 @@ export function* compileSnapshot(
     unmatched,
     services,
     forwarded: document.forwarded,
-    viaLine: document.via === null ? '' : `Via: 1.1 ${document.via}\r\n`,
+    viaLines: viaLines(document.via),
     trailersAllowed: new Set([...TRAILERS_ALLOWED, ...document.limits.trailers]),
     stages: made,
     clock: environment.clock,
@@ -75,6 +75,10 @@ export function* compileSnapshot(
     log: environment.log,
     countError: environment.countError,
   })
+}
+
+function viaLines(name: string | null): [string, string] {
+  return name === null ? ['', ''] : [`Via: 1.0 ${name}\r\n`, `Via: 1.1 ${name}\r\n`]
 }
 
 /** Compiles without a pause. */

@@ -18,7 +18,7 @@ export interface SnapshotParts {
   readonly unmatched: Route
   readonly services: ReadonlyMap<string, ServiceSettings>
   readonly forwarded: ForwardedSettings
-  readonly viaLine: string
+  readonly viaLines: readonly [string, string]
   readonly trailersAllowed: ReadonlySet<string>
   readonly stages: readonly Stage[]
   readonly clock: Clock
@@ -35,7 +35,7 @@ export class Snapshot implements RunContext {
   readonly unmatched: Route
   readonly services: ReadonlyMap<string, ServiceSettings>
   readonly forwarded: ForwardedSettings
-  readonly viaLine: string
+  readonly viaLines: readonly [string, string]
   readonly trailersAllowed: ReadonlySet<string>
   readonly clock: Clock
   readonly wheel: TimerWheel
@@ -52,7 +52,7 @@ export class Snapshot implements RunContext {
     this.unmatched = parts.unmatched
     this.services = parts.services
     this.forwarded = parts.forwarded
-    this.viaLine = parts.viaLine
+    this.viaLines = parts.viaLines
     this.trailersAllowed = parts.trailersAllowed
     this.clock = parts.clock
     this.wheel = parts.wheel

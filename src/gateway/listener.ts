@@ -32,6 +32,7 @@ export interface ListenerHost {
 }
 
 const BACKLOG = 4096
+const NO_VIA = ['', ''] as const
 
 /** One listener. */
 export class Listener implements ConnectionHost {
@@ -143,7 +144,7 @@ function refusal(code: ErrorCode, clock: Clock): string {
   const answered = {
     request: { minorVersion: 1 },
     responseEdits: null,
-    context: { clock, viaLine: '' },
+    context: { clock, viaLines: NO_VIA },
   }
   return replyHead(answered, reply, reply.body.length, true) + reply.body.toString('latin1')
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { RequestHead } from '../../proxy/http/message-head.ts'
 import { parseTarget } from '../../proxy/http/request-target.ts'
+import { findingsOf } from '../issue.ts'
 import { matchFields, normaliseMatch } from './match.ts'
 import { exchangeTimeoutFields, serviceSchema } from './service.ts'
 import type { UseSchema } from './use.ts'
@@ -103,12 +104,10 @@ function toSchema(context: SchemaContext) {
       if (!text.includes('/')) return { service: text, inline: null }
       const parsed = url.safeParse(text)
       if (parsed.success) return { service: text, inline: parsed.data }
-      for (const issue of parsed.error.issues) {
-        ctx.addIssue({
-          code: 'custom',
-          message: issue.message,
-          params: 'params' in issue ? issue.params : {},
-        })
+      for (const { message, expected } of parsed.error.issues.flatMap((issue) =>
+        findingsOf(issue, text),
+      )) {
+        refuse(ctx, message, expected)
       }
       return z.NEVER
     })

@@ -1,5 +1,6 @@
 // Reads YAML and JSON (which is YAML 1.2) and remembers where everything stands.
 import {
+  type Alias,
   type Document,
   isAlias,
   isMap,
@@ -10,6 +11,7 @@ import {
   type Node,
   type Pair,
   parseAllDocuments,
+  visit,
   type YAMLError,
 } from 'yaml'
 import { type DataPath, errorAt } from '../problem.ts'
@@ -26,6 +28,8 @@ const MESSAGES: Readonly<Record<string, string>> = {
   NON_STRING_KEY: 'a key must be text',
   TAB_AS_INDENT: 'a tab cannot indent YAML; use spaces',
 }
+
+const TOO_DEEP = 'this is nested too deeply'
 
 /** After one of these the parser has lost its way; what it says of the rest helps nobody. */
 const IS_LOST = new Set<string>([
@@ -56,7 +60,7 @@ export function readYaml(file: string, text: string): Source {
   } catch (error) {
     // The parser calls itself for every level of nesting.
     if (!(error instanceof RangeError)) throw error
-    return broken([at(FILE_START, 'this is nested too deeply')])
+    return broken([at(FILE_START, TOO_DEEP)])
   }
   const document = documents[0]
   if (document === undefined) return { ...broken([]), data: null }
@@ -78,9 +82,27 @@ export function readYaml(file: string, text: string): Source {
       locate: (path, what) => locate(document, path, what, place),
     }
   } catch (error) {
-    const message = error instanceof ReferenceError ? error.message : 'this is nested too deeply'
-    return broken([at(FILE_START, message)])
+    if (!(error instanceof ReferenceError)) return broken([at(FILE_START, TOO_DEEP)])
+    const alias = unresolvedAlias(document)
+    const offset = alias?.range?.[0]
+    return broken([
+      offset === undefined
+        ? at(FILE_START, 'the aliases stand for more than a configuration may hold')
+        : at(place(offset), MESSAGES.BAD_ALIAS!),
+    ])
   }
+}
+
+function unresolvedAlias(document: Document): Alias | null {
+  let found: Alias | null = null
+  visit(document, {
+    Alias: (_, alias) => {
+      if (alias.resolve(document) !== undefined) return undefined
+      found = alias
+      return visit.BREAK
+    },
+  })
+  return found
 }
 
 function parse(text: string, lineCounter: LineCounter): Document[] {

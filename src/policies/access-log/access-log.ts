@@ -8,9 +8,14 @@ import { AccessLine } from './access-line.ts'
 
 const STATUS_COUNT = 600
 
-const status = z.union([z.int().min(100).max(599), z.string().regex(/^[1-5]xx$/)], {
-  error: 'expected a status like 404, or a class like 5xx',
-})
+const STATUS_EXPECTED = 'expected a status like 404, or a class like 5xx'
+const status = z.union(
+  [
+    z.int({ error: STATUS_EXPECTED }).min(100, STATUS_EXPECTED).max(599, STATUS_EXPECTED),
+    z.string().regex(/^[1-5]xx$/, STATUS_EXPECTED),
+  ],
+  { error: STATUS_EXPECTED },
+)
 
 const settings = z.strictObject({
   sample: z

@@ -84,16 +84,21 @@ export class CorsAnswer {
   #allow(origin: string, exchange: Exchange): void {
     exchange.setResponseHeader('Access-Control-Allow-Origin', origin)
     if (this.#credentials) exchange.setResponseHeader('Access-Control-Allow-Credentials', 'true')
-    else exchange.removeResponseHeader('access-control-allow-credentials')
-    if (this.#expose === '') exchange.removeResponseHeader('access-control-expose-headers')
+    else withdraw('access-control-allow-credentials', exchange)
+    if (this.#expose === '') withdraw('access-control-expose-headers', exchange)
     else exchange.setResponseHeader('Access-Control-Expose-Headers', this.#expose)
   }
 
   #deny(exchange: Exchange): void {
-    exchange.removeResponseHeader('access-control-allow-origin')
-    exchange.removeResponseHeader('access-control-allow-credentials')
-    exchange.removeResponseHeader('access-control-expose-headers')
+    withdraw('access-control-allow-origin', exchange)
+    withdraw('access-control-allow-credentials', exchange)
+    withdraw('access-control-expose-headers', exchange)
   }
+}
+
+/** Removes a header that the service sent; an edit for one that is not there would still cost. */
+function withdraw(lowerName: string, exchange: Exchange): void {
+  if (exchange.responseHeader(lowerName) !== null) exchange.removeResponseHeader(lowerName)
 }
 
 function addVaryOrigin(exchange: Exchange): void {

@@ -7,7 +7,7 @@ interface Field {
   readonly template: ValueTemplate
 }
 
-/** Removals first, then replacements, then additions. */
+/** Removals first, then replacements, then additions. Nothing is done for what is not there. */
 export class HeaderEdits {
   readonly #remove: readonly string[]
   readonly #set: readonly Field[]
@@ -18,14 +18,15 @@ export class HeaderEdits {
     readonly add: Readonly<Record<string, string | readonly string[]>>
     readonly remove: readonly string[]
   }) {
-    this.#remove = written.remove
+    this.#remove = written.remove.map((name) => name.toLowerCase())
     this.#set = fields(written.set)
     this.#add = fields(written.add)
   }
 
   applyToRequest(exchange: Exchange): void {
     for (let index = 0; index < this.#remove.length; index++) {
-      exchange.removeRequestHeader(this.#remove[index]!)
+      const name = this.#remove[index]!
+      if (exchange.requestHeader(name) !== null) exchange.removeRequestHeader(name)
     }
     for (let index = 0; index < this.#set.length; index++) {
       const { name, template } = this.#set[index]!
@@ -43,7 +44,8 @@ export class HeaderEdits {
 
   applyToResponse(exchange: Exchange): void {
     for (let index = 0; index < this.#remove.length; index++) {
-      exchange.removeResponseHeader(this.#remove[index]!)
+      const name = this.#remove[index]!
+      if (exchange.responseHeader(name) !== null) exchange.removeResponseHeader(name)
     }
     for (let index = 0; index < this.#set.length; index++) {
       const { name, template } = this.#set[index]!

@@ -19,42 +19,43 @@ const value = z
   })
 
 function edits(side: 'request' | 'response') {
-  const name = fieldName().refine((text) => !isProtectedField(text, side), {
-    error: `the gateway itself writes this header of the ${side}`,
-  })
   return z
     .strictObject({
       set: z
-        .record(name, value)
+        .record(z.string(), value)
         .default({})
         .describe('Headers by name, in place of those that are there. An absent value removes.'),
       add: z
-        .record(name, z.union([value, z.array(value).min(1)]))
+        .record(z.string(), z.union([value, z.array(value).min(1)]))
         .default({})
         .describe('Headers by name, beside those that are there; several values as a list.'),
-      remove: z.array(name).default([]).describe('Names of headers to take away.'),
+      remove: z.array(z.string()).default([]).describe('Names of headers to take away.'),
     })
     .superRefine(({ set, add, remove }, ctx) => {
       const seen = new Set<string>()
-      for (const [verb, names] of [
-        ['set', Object.keys(set)],
-        ['remove', remove],
-        ['add', Object.keys(add)],
-      ] as const) {
-        for (const [index, written] of names.entries()) {
-          const lower = written.toLowerCase()
-          // Removing what the service sent and adding one's own is a thing people want.
-          const isTwice = verb === 'add' ? false : seen.has(lower)
-          if (verb !== 'add') seen.add(lower)
-          if (!isTwice) continue
-          ctx.addIssue({
-            code: 'custom',
-            path: [verb, verb === 'remove' ? index : written],
-            message: `"${written}" is set or removed twice`,
-          })
-        }
+      const check = (name: string, path: PropertyKey[], isOnce: boolean) => {
+        const message = nameProblem(name, side, isOnce ? seen : null)
+        if (message !== null) ctx.addIssue({ code: 'custom', path, message })
       }
+      for (const name of Object.keys(set)) check(name, ['set', name], true)
+      for (const [index, name] of remove.entries()) check(name, ['remove', index], true)
+      // Removing what the service sent and adding one's own is a thing people want.
+      for (const name of Object.keys(add)) check(name, ['add', name], false)
     })
+}
+
+/** What is wrong with a header's name, or null; names that are `seen` must not come again. */
+function nameProblem(
+  name: string,
+  side: 'request' | 'response',
+  seen: Set<string> | null,
+): string | null {
+  if (!fieldName().safeParse(name).success) return 'this is not a valid header name'
+  if (isProtectedField(name, side)) return `the gateway itself writes this header of the ${side}`
+  const lowerName = name.toLowerCase()
+  if (seen?.has(lowerName)) return `"${name}" is set or removed twice`
+  seen?.add(lowerName)
+  return null
 }
 
 const settings = z.strictObject({

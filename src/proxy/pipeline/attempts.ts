@@ -141,6 +141,15 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
     connection.begin(this, waitsForBody ? '' : head, run.method === 'HEAD', this.#timeouts)
     if (this.#replayBytes > 0 || this.#requestEnded) this.#sendAgain()
     run.openBody(this)
+    // Body that came with the head has joined it by the end of this turn; later body is not waited for.
+    if (this.#head !== '') process.nextTick(sendHead, this)
+  }
+
+  /** Sends the head if no data took it along. */
+  sendHead(): void {
+    const head = this.#head
+    this.#head = ''
+    if (head !== '') this.#connection?.sendData(head)
   }
 
   /** What of the body the last attempt sent already. */
@@ -337,6 +346,10 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
     else if (this.#latencyMs >= 0) endpoint.end(this.#latencyMs, this.#isUnwell)
     else endpoint.cancel()
   }
+}
+
+function sendHead(attempts: Attempts): void {
+  attempts.sendHead()
 }
 
 /** RFC 9110 9.2.2. */

@@ -146,11 +146,17 @@ describe('a condition that cannot be evaluated', () => {
   test('counts as true, is counted, and is reported once', () => {
     const reasons: string[] = []
     const onFailure = (reason: string) => reasons.push(reason)
-    const condition = compileCondition("int(request.headers['x-count']) > 10", { onFailure })
+    let counted = 0
+    const countFailure = () => {
+      counted++
+    }
+    const options = { onFailure, countFailure }
+    const condition = compileCondition("int(request.headers['x-count']) > 10", options)
     assert.equal(condition.test(testExchange({ fields: ['x-count: many'] })), true)
     assert.equal(condition.test(testExchange({ fields: [`x-count: ${'9'.repeat(5_000)}`] })), true)
     assert.equal(condition.test(testExchange({ fields: ['x-count: 3'] })), false)
     assert.equal(condition.failures, 2)
+    assert.equal(counted, 2)
     assert.deepEqual(reasons, ['the text is not a whole number'])
   })
 

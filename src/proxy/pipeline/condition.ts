@@ -25,6 +25,8 @@ export interface ConditionOptions {
   readonly moment?: ConditionMoment
   /** Told about the first evaluation that fails, and no further one. */
   readonly onFailure?: (reason: string) => void
+  /** Called for every evaluation that fails. */
+  readonly countFailure?: () => void
 }
 
 /**
@@ -35,7 +37,7 @@ export function compileCondition(source: string, options: ConditionOptions = {})
   const parsed = parseCondition(source)
   const { test, bindings } = compileTree(source, parsed, options.moment ?? 'request')
   if (test !== null) return { source, failures: 0, test }
-  return new LibraryCondition(source, planExpression(parsed.expr), bindings, options.onFailure)
+  return new LibraryCondition(source, planExpression(parsed.expr), bindings, options)
 }
 
 class LibraryCondition implements Condition {
@@ -44,19 +46,19 @@ class LibraryCondition implements Condition {
   readonly #evaluate: Evaluate
   readonly #names: readonly string[]
   readonly #reads: readonly Read[]
-  readonly #onFailure: ((reason: string) => void) | undefined
+  readonly #options: ConditionOptions
 
   constructor(
     source: string,
     evaluate: Evaluate,
     bindings: readonly Binding[],
-    onFailure: ((reason: string) => void) | undefined,
+    options: ConditionOptions,
   ) {
     this.source = source
     this.#evaluate = evaluate
     this.#names = bindings.map((binding) => binding.name)
     this.#reads = bindings.map(libraryRead)
-    this.#onFailure = onFailure
+    this.#options = options
   }
 
   test(exchange: Exchange): boolean {
@@ -73,9 +75,11 @@ class LibraryCondition implements Condition {
   }
 
   #fail(reason: unknown): true {
+    const { onFailure, countFailure } = this.#options
     this.failures++
+    countFailure?.()
     if (this.failures === 1) {
-      this.#onFailure?.(reason instanceof Error ? reason.message : 'it is neither true nor false')
+      onFailure?.(reason instanceof Error ? reason.message : 'it is neither true nor false')
     }
     return true
   }

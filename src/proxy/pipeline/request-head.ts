@@ -44,7 +44,7 @@ export function requestHead(
     run.scheme,
     request.host,
   )
-  head += context.viaLine
+  head += context.viaLines[request.minorVersion === 0 ? 0 : 1]
   if (isChunked) head += 'Transfer-Encoding: chunked\r\n'
   if (run.upgrade !== null) head += `Connection: Upgrade\r\nUpgrade: ${run.upgrade}\r\n`
   else if (request.takesTrailers) head += 'Connection: TE\r\nTE: trailers\r\n'

@@ -17,7 +17,7 @@ import type { Reply } from './reply.ts'
 export interface Answered {
   readonly request: Pick<RequestHead, 'minorVersion'>
   readonly responseEdits: FieldEdits | null
-  readonly context: { readonly clock: Clock; readonly viaLine: string }
+  readonly context: { readonly clock: Clock; readonly viaLines: readonly [string, string] }
 }
 
 /** The line that tells the client whether the connection lives on; '' where the version says it. */
@@ -76,7 +76,7 @@ export function upstreamHead(
     passedFields(head, drop, exchange.responseEdits) +
     // RFC 9110 6.6.1: a recipient with a clock adds the Date that the origin left out.
     (hasKind(head, FieldKind.date) ? '' : dateLine(context.clock.wallTime())) +
-    context.viaLine +
+    context.viaLines[head.minorVersion === 0 ? 0 : 1] +
     (mode === BodyMode.chunked ? 'Transfer-Encoding: chunked\r\n' : '') +
     connectionLine(exchange, closing) +
     '\r\n'
@@ -88,7 +88,7 @@ export function tunnelHead(exchange: Answered, head: ResponseHead, token: string
   return (
     `HTTP/1.1 101 ${head.reason}\r\n` +
     passedFields(head, HOP_FIELDS | LENGTH_FIELD, exchange.responseEdits) +
-    exchange.context.viaLine +
+    exchange.context.viaLines[head.minorVersion === 0 ? 0 : 1] +
     `Connection: Upgrade\r\nUpgrade: ${token}\r\n\r\n`
   )
 }

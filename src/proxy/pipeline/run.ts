@@ -57,8 +57,8 @@ export interface RunContext {
   /** What happens where no route matches: the stages of every route, then 404 or 405. */
   readonly unmatched: Route
   readonly forwarded: ForwardedSettings
-  /** 'Via: 1.1 name' with CRLF, or ''. */
-  readonly viaLine: string
+  /** 'Via: 1.0 name' and 'Via: 1.1 name' with CRLF, by minor version (RFC 9110 7.6.3); '' for none. */
+  readonly viaLines: readonly [string, string]
   readonly trailersAllowed: ReadonlySet<string>
   readonly log: PolicyLog
   /** Gatehouse answered with a failure, or gave an exchange up. */

@@ -39,8 +39,12 @@ export class RedirectTarget implements Target {
 export class UnmatchedTarget implements Target {
   readonly #notFound: Reply = problem('route_not_found')
 
+  // OPTIONS * asks about the server as a whole, which is this gateway (RFC 9110 9.3.7).
+  readonly #server: Reply = reply(204, { Allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' })
+
   handle(run: ExchangeRun): void {
-    if (run.allow === null) run.respond(this.#notFound)
+    if (run.target === '*') run.respond(this.#server)
+    else if (run.allow === null) run.respond(this.#notFound)
     else run.respond(problem('method_not_allowed', { headers: { Allow: run.allow } }))
   }
 }

@@ -1,0 +1,44 @@
+// What unit tests of policies give them to work with.
+import type { z } from 'zod'
+import { ManualClock } from '../lib/clock.ts'
+import type { PolicyDefinition, PolicyEnvironment, PolicyHooks } from '../proxy/pipeline/policy.ts'
+import { problem, reply } from '../proxy/pipeline/reply.ts'
+
+/** An environment that keeps what is logged. */
+export interface TestEnvironment extends PolicyEnvironment {
+  /** Ready lines, as they were handed over. */
+  readonly lines: string[]
+  readonly clock: ManualClock
+}
+
+/** The environment of a route called `orders`. */
+export function testEnvironment(): TestEnvironment {
+  const lines: string[] = []
+  const nothing = () => {}
+  let slots = 0
+  return {
+    route: { id: 'orders' },
+    clock: new ManualClock(),
+    log: { info: nothing, warn: nothing, error: nothing, line: (json) => lines.push(json) },
+    slot: () => slots++,
+    reply,
+    problem,
+    lines,
+  }
+}
+
+/** The hooks that a policy makes of settings as a configuration has them. */
+export function hooksOf<Schema extends z.ZodType>(
+  policy: PolicyDefinition<Schema>,
+  settings: z.input<Schema>,
+  environment: PolicyEnvironment = testEnvironment(),
+): PolicyHooks {
+  return policy.create(policy.settings.parse(settings), environment)
+}
+
+/** The messages with which a policy refuses settings, with the place of each. */
+export function refusals(policy: PolicyDefinition, settings: unknown): string[] {
+  const result = policy.settings.safeParse(settings)
+  if (result.success) return []
+  return result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+}
