@@ -45,7 +45,11 @@ async function openShop(context: TestContext): Promise<Shop> {
   const port = await freePort()
   const child = spawnShop(port)
   const pid = child.pid ?? 0
-  context.after(() => killGroup(pid))
+  const exit = once(child, 'exit')
+  context.after(async () => {
+    child.kill('SIGTERM')
+    await exit
+  })
   let text = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8').on('data', (chunk: string) => {
@@ -53,7 +57,7 @@ async function openShop(context: TestContext): Promise<Shop> {
       child.emit('screen')
     })
   }
-  const ended = once(child, 'exit').then(() => true)
+  const ended = exit.then(() => true)
   while (!text.includes('Ctrl-C ends everything')) {
     const step = await Promise.race([once(child, 'screen'), ended])
     assert.notEqual(step, true, `the shop did not open:\n${text}`)
@@ -92,14 +96,6 @@ function isAlive(pid: number): boolean {
     return true
   } catch {
     return false
-  }
-}
-
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL')
-  } catch {
-    // It has ended by itself, as it should.
   }
 }
 

@@ -5,6 +5,7 @@ import { checkDocument } from './check.ts'
 import { loadPlugins } from './plugins.ts'
 import { type Finding, formatPath } from './problem.ts'
 import { type Resolved, resolveReferences } from './references.ts'
+import { isMap } from './remainder.ts'
 import type { Document } from './schema.ts'
 import { secretPointers } from './secrets.ts'
 import { validate } from './validate.ts'
@@ -37,7 +38,12 @@ export async function interpret(data: unknown, options: InterpretOptions): Promi
   const references = resolveReferences(data, { env, directory })
   const plugins = await loadPlugins(pluginsOf(references.data), directory, options.policies)
   const policies = [...options.policies, ...plugins.policies]
-  const validated = validate(references, { policies, directory, plugins: plugins.urls })
+  const validated = validate(references, {
+    policies,
+    names: namesOf(references.data),
+    directory,
+    plugins: plugins.urls,
+  })
   const { document } = validated
   const found = [...plugins.findings, ...validated.findings]
   if (document !== null) {
@@ -61,5 +67,9 @@ export async function interpret(data: unknown, options: InterpretOptions): Promi
 }
 
 function pluginsOf(data: unknown): unknown {
-  return typeof data === 'object' && data !== null && 'plugins' in data ? data.plugins : []
+  return isMap(data) ? data.plugins : []
+}
+
+function namesOf(data: unknown): string[] {
+  return isMap(data) && isMap(data.policies) ? Object.keys(data.policies) : []
 }

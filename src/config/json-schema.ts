@@ -18,18 +18,22 @@ export interface JsonSchema {
 
 /** The schema of whole files, for a set of policies: what editors work with. */
 export function documentJsonSchema(policies: readonly PolicyDefinition[]): JsonSchema {
-  const { $schema, ...document } = plainJsonSchema(policies)
+  const { $schema, $defs, ...document } = plainJsonSchema(policies)
   return {
     $schema,
     title: 'Gatehouse configuration',
     ...allowReferences(document),
-    $defs: { use: allowReferences(useJsonSchema(policies)), reference: REFERENCE },
+    $defs: {
+      ...($defs as object | undefined),
+      use: allowReferences(useJsonSchema(policies)),
+      reference: REFERENCE,
+    },
   }
 }
 
 /** The same without references and policies: what the reference page is made from. */
 export function plainJsonSchema(policies: readonly PolicyDefinition[]): JsonSchema {
-  return convert(documentSchema({ policies, directory: '/', plugins: new Map() }))
+  return convert(documentSchema({ policies, names: [], directory: '/', plugins: new Map() }))
 }
 
 const REFERENCE: JsonSchema = {

@@ -331,6 +331,27 @@ routes: [{ to: users, use: ¦[${Array(11).fill('request-id').join(', ')}] }]`,
     /31 policies.*30 or fewer/,
   )
 
+  wrong(
+    'several things in one route, and in one service',
+    `listen: http://127.0.0.1:8080
+services:
+  a: { url: http://127.0.0.1:1, timeout: ¦5, retries: { attempts: ¦9 } }
+routes:
+  - { path: ¦users, methods: [¦get], use: [¦request-idd, { cors: ¦{} }], to: ¦b }
+  - { match: { path: ¦users }, to: ¦c, rewrite: { stripPrefix: true } }
+  - { path: /d, to: ¦5 }`,
+    /does not fit/,
+    /5 or less/,
+    /begins with/,
+    /upper case/,
+    /request-idd/,
+    /`origins` is missing/,
+    /no service named "b"/,
+    /begins with/,
+    /no service named "c"/,
+    /does not fit/,
+  )
+
   test('everything is reported at once, in the order of the file', async () => {
     const { problems } = await load(`listen: http://127.0.0.1:8080/x
 services: { a: http://127.0.0.1:1/b, ok: http://127.0.0.1:2 }

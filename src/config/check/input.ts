@@ -51,6 +51,11 @@ export class CheckInput {
     return candidates.find((path) => this.written(path) !== undefined) ?? route
   }
 
+  /** Whether a part of a route of the document is missing because it was wrong. */
+  isDamaged(index: number): boolean {
+    return this.#validated.isDamaged(this.routePath(index))
+  }
+
   /** Where a use on every route was written. */
   usePath(index: number): DataPath {
     return ['use', this.#validated.useIndexes[index] ?? index]

@@ -12,10 +12,13 @@ const PARAMETER = /\{([^{}]*)\}/g
 export function checkRoutes(input: CheckInput): Finding[] {
   const findings: Finding[] = []
   for (const [index, route] of input.document.routes.entries()) {
+    const { target } = route
+    if (target.kind === 'forward') checkServices(input, index, target, findings)
+    if (input.isDamaged(index)) continue
     const pattern = parsePathPattern(route.match.path)
-    if (route.target.kind === 'forward') checkForward(input, index, route.target, pattern, findings)
-    else if (route.target.kind === 'redirect') {
-      checkTemplate(input, index, ['redirect', 'to'], route.target.to, pattern, findings)
+    if (target.kind === 'forward') checkRewrite(input, index, target, pattern, findings)
+    else if (target.kind === 'redirect') {
+      checkTemplate(input, index, ['redirect', 'to'], target.to, pattern, findings)
     }
   }
   checkIds(input, findings)
@@ -23,11 +26,10 @@ export function checkRoutes(input: CheckInput): Finding[] {
   return findings
 }
 
-function checkForward(
+function checkServices(
   input: CheckInput,
   index: number,
   target: ForwardDocument,
-  pattern: PathPattern,
   findings: Finding[],
 ): void {
   const known = input.keys(['services'])
@@ -50,7 +52,15 @@ function checkForward(
       ),
     )
   }
-  const { rewrite } = target
+}
+
+function checkRewrite(
+  input: CheckInput,
+  index: number,
+  { rewrite }: ForwardDocument,
+  pattern: PathPattern,
+  findings: Finding[],
+): void {
   if (rewrite?.path != null)
     checkTemplate(input, index, ['rewrite', 'path'], rewrite.path, pattern, findings)
   if (rewrite?.prefix != null) checkPrefix(input, index, pattern, findings)
@@ -123,7 +133,9 @@ function checkIds(input: CheckInput, findings: Finding[]): void {
 function checkPrecedence(input: CheckInput, findings: Finding[]): void {
   const { routes } = input.document
   // Ids may be doubled by mistake; places cannot be.
-  const entries = routes.map((route, index) => ({ ...route.match, id: String(index), value: null }))
+  const entries = routes
+    .map((route, index) => ({ ...route.match, id: String(index), value: null }))
+    .filter((_, index) => !input.isDamaged(index))
   const named = (place: string) => nameOf(input, Number(place), routes)
   for (const { a, b, reason } of findOverlaps(entries)) {
     const [first, second] = Number(a) < Number(b) ? [a, b] : [b, a]

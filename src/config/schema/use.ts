@@ -87,9 +87,10 @@ function unknownPolicy(given: string, key: string | null, known: readonly string
 function parseUse(
   value: unknown,
   policies: ReadonlyMap<string, PolicyDefinition>,
+  names: readonly string[],
   ctx: Context,
 ): WrittenUse {
-  if (typeof value === 'string') return parseShort(value, policies, ctx)
+  if (typeof value === 'string') return parseShort(value, policies, names, ctx)
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     refuse(
       ctx,
@@ -161,10 +162,15 @@ function findForeign(value: unknown, path: string): string | null {
 function parseShort(
   given: string,
   policies: ReadonlyMap<string, PolicyDefinition>,
+  names: readonly string[],
   ctx: Context,
 ): WrittenUse {
   const definition = policies.get(given)
-  if (definition === undefined) return { reference: given }
+  if (definition === undefined) {
+    if (names.includes(given)) return { reference: given }
+    unknownPolicy(given, null, [...names, ...policies.keys()], ctx)
+    return z.NEVER
+  }
   const settings = definition.settings.safeParse({})
   if (settings.success) {
     return {
@@ -188,7 +194,7 @@ export function useSchema(context: SchemaContext) {
   const policies = new Map(context.policies.map((policy) => [policy.name, policy]))
   return z
     .custom<UseInput>(() => true)
-    .transform((value, ctx): WrittenUse => parseUse(value, policies, ctx))
+    .transform((value, ctx): WrittenUse => parseUse(value, policies, context.names, ctx))
     .meta({ gatehouse: 'use' })
 }
 

@@ -7,6 +7,8 @@ import type { PolicyDefinition } from '../../proxy/pipeline/policy.ts'
 export interface SchemaContext {
   /** The policies that `use` and `policies` may name: built in and from plugins. */
   readonly policies: readonly PolicyDefinition[]
+  /** The names that the document's `policies` defines. */
+  readonly names: readonly string[]
   /** Absolute directory that relative file paths start from. */
   readonly directory: string
   /** The module URL of each entry of `plugins`, by its text; what is missing stays as written. */

@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { describe, test } from 'node:test'
 import type { Document } from '../../config/schema.ts'
-import { type AdminServer, openAdmin } from './admin-server.ts'
+import type { AdminServer, ControlView } from '../process/control-view.ts'
+import { openAdmin } from './admin-server.ts'
 import { isOwnHost } from './host-check.ts'
-import type { AdminSubject } from './resource.ts'
 
 const document = {
   admin: { host: '127.0.0.1', port: 0 },
@@ -14,7 +14,7 @@ const document = {
   secrets: ['/services/0/sticky/secret'],
 } as unknown as Document
 
-class Subject implements AdminSubject {
+class View implements ControlView {
   reason: string | null = null
   fails = false
   notReadyReason(): string | null {
@@ -53,13 +53,11 @@ function get(
   )
 }
 
-async function withAdmin(
-  run: (admin: AdminServer, subject: Subject) => Promise<void>,
-): Promise<void> {
-  const subject = new Subject()
-  const admin = await openAdmin(subject, { host: '127.0.0.1', port: 0, fd: null })
+async function withAdmin(run: (admin: AdminServer, view: View) => Promise<void>): Promise<void> {
+  const view = new View()
+  const admin = await openAdmin(view, { host: '127.0.0.1', port: 0, fd: null })
   try {
-    await run(admin, subject)
+    await run(admin, view)
   } finally {
     await admin.close()
   }
@@ -67,17 +65,17 @@ async function withAdmin(
 
 describe('admin API', () => {
   test('health, readiness and metrics', () =>
-    withAdmin(async (admin, subject) => {
+    withAdmin(async (admin, view) => {
       assert.match(await get(admin, '/healthz'), /^HTTP\/1\.1 200 [\s\S]*\r\n\r\nok\n$/)
       assert.match(await get(admin, '/readyz?verbose'), /^HTTP\/1\.1 200 /)
-      subject.reason = 'draining'
+      view.reason = 'draining'
       assert.match(await get(admin, '/readyz'), /^HTTP\/1\.1 503 [\s\S]*\r\n\r\ndraining\n$/)
       assert.match(await get(admin, '/healthz'), /^HTTP\/1\.1 200 /)
       assert.match(
         await get(admin, '/metrics'),
         /text\/plain; version=0\.0\.4[\s\S]*gatehouse_requests_total 3\n$/,
       )
-      subject.fails = true
+      view.fails = true
       assert.match(await get(admin, '/metrics'), /^HTTP\/1\.1 500 [\s\S]*no numbers today/)
     }))
 
@@ -119,8 +117,8 @@ describe('admin API', () => {
     }))
 
   test('a busy port is an error', () =>
-    withAdmin(async (admin, subject) => {
-      await assert.rejects(openAdmin(subject, { host: '127.0.0.1', port: admin.port, fd: null }), {
+    withAdmin(async (admin, view) => {
+      await assert.rejects(openAdmin(view, { host: '127.0.0.1', port: admin.port, fd: null }), {
         code: 'EADDRINUSE',
       })
     }))

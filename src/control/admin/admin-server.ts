@@ -2,12 +2,13 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { AdminAddress, AdminServer, ControlView } from '../process/control-view.ts'
 import { configurationResource } from './configuration-resource.ts'
 import { healthResource } from './health-resource.ts'
 import { isOwnHost } from './host-check.ts'
 import { metricsResource } from './metrics-resource.ts'
 import { readinessResource } from './readiness-resource.ts'
-import { type AdminAnswer, type AdminResource, type AdminSubject, textAnswer } from './resource.ts'
+import { type AdminAnswer, type AdminResource, textAnswer } from './resource.ts'
 
 const CONNECTIONS_MAX = 64
 const TIMEOUT_MS = 5_000
@@ -20,30 +21,11 @@ const RESOURCES: readonly AdminResource[] = [
   configurationResource,
 ]
 
-/** Where the admin API listens; `host` as it is configured. */
-export interface AdminAddress {
-  readonly host: string
-  readonly port: number
-  /** A bound socket to listen on instead of binding one. */
-  readonly fd: number | null
-}
-
-/** The admin API while it listens. */
-export interface AdminServer {
-  /** The port that was bound. */
-  readonly port: number
-  /** Stops listening and ends every connection; resolves when all is closed. */
-  close(): Promise<void>
-}
-
 /**
  * Opens the admin API.
  * @throws Error of listen(2) when the address cannot be used.
  */
-export async function openAdmin(
-  subject: AdminSubject,
-  address: AdminAddress,
-): Promise<AdminServer> {
+export async function openAdmin(view: ControlView, address: AdminAddress): Promise<AdminServer> {
   const { host, port, fd } = address
   const server = createServer(
     {
@@ -53,7 +35,7 @@ export async function openAdmin(
       connectionsCheckingInterval: TIMEOUT_MS,
       maxHeaderSize: HEAD_BYTES_MAX,
     },
-    (request, response) => void serve(subject, host, request, response),
+    (request, response) => void serve(view, host, request, response),
   )
   server.maxConnections = CONNECTIONS_MAX
   server.listen(fd === null ? { host, port, exclusive: true } : { fd })
@@ -69,12 +51,12 @@ async function closeServer(server: Server): Promise<void> {
 }
 
 async function serve(
-  subject: AdminSubject,
+  view: ControlView,
   host: string,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const answer = await answerTo(subject, host, request).catch((error: Error) =>
+  const answer = await answerTo(view, host, request).catch((error: Error) =>
     textAnswer(500, error.message),
   )
   response.writeHead(answer.status, {
@@ -88,7 +70,7 @@ async function serve(
 }
 
 async function answerTo(
-  subject: AdminSubject,
+  view: ControlView,
   host: string,
   request: IncomingMessage,
 ): Promise<AdminAnswer> {
@@ -102,5 +84,5 @@ async function answerTo(
   if (resource === undefined) {
     return textAnswer(404, `There is: ${RESOURCES.map((known) => known.path).join(', ')}`)
   }
-  return resource.answer(subject)
+  return resource.answer(view)
 }

@@ -6,8 +6,8 @@ const MASK = '***'
 
 export const configurationResource: AdminResource = {
   path: '/config',
-  answer(subject) {
-    const body = `${JSON.stringify(maskSecrets(subject.document()), null, 2)}\n`
+  answer(view) {
+    const body = `${JSON.stringify(maskSecrets(view.document()), null, 2)}\n`
     return { status: 200, contentType: 'application/json', body }
   },
 }

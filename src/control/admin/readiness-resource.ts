@@ -3,8 +3,8 @@ import { type AdminResource, textAnswer } from './resource.ts'
 
 export const readinessResource: AdminResource = {
   path: '/readyz',
-  answer(subject) {
-    const reason = subject.notReadyReason()
+  answer(view) {
+    const reason = view.notReadyReason()
     return reason === null ? textAnswer(200, 'ready') : textAnswer(503, reason)
   },
 }

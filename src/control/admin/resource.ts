@@ -1,15 +1,5 @@
-// What the admin API shows, and how a resource shows it.
-import type { Document } from '../../config/schema.ts'
-
-/** The running gateway as the admin API sees it. */
-export interface AdminSubject {
-  /** Null when requests are served; else why not, in a few words. */
-  notReadyReason(): string | null
-  /** The configuration that runs now. */
-  document(): Document
-  /** All numbers in Prometheus' text format. */
-  metrics(): Promise<string>
-}
+// What a resource of the admin API is.
+import type { ControlView } from '../process/control-view.ts'
 
 /** A complete answer. */
 export interface AdminAnswer {
@@ -21,7 +11,7 @@ export interface AdminAnswer {
 /** One path of the admin API; it can only be read. */
 export interface AdminResource {
   readonly path: string
-  answer(subject: AdminSubject): AdminAnswer | Promise<AdminAnswer>
+  answer(view: ControlView): AdminAnswer | Promise<AdminAnswer>
 }
 
 /** An answer in plain text. */

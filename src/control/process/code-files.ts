@@ -16,11 +16,12 @@ export function codeFolders(plugins: readonly string[]): string[] {
 }
 
 /**
- * A text that differs when a code file in or below the plugins' folders was added, removed or written.
+ * A text that differs when the list of plugins does, or when a code file in or below their folders
+ * was added, removed or written.
  * `except` is the configuration itself, whose changes are judged by what it says.
  */
 export async function codeFingerprint(plugins: readonly string[], except: string): Promise<string> {
-  const hash = createHash('sha256')
+  const hash = createHash('sha256').update(JSON.stringify(plugins))
   for (const folder of codeFolders(plugins)) {
     for (const file of await codeFiles(folder)) {
       if (file !== except) hash.update(`${file}\n${await fileState(file)}\n`)

@@ -1,12 +1,20 @@
 // The gateway process's main thread: it steers the data-plane threads and serves the admin API.
 import type { Document } from '../../config/schema.ts'
-import { type AdminServer, openAdmin } from '../admin/admin-server.ts'
-import type { AdminSubject } from '../admin/resource.ts'
+import { EndpointDirectory } from '../../gateway/endpoint-directory.ts'
+import { createSharedState } from '../../gateway/shared-state.ts'
+import { prometheusText } from '../../observability/exporters/prometheus.ts'
+import { GatewayMetrics } from '../../observability/gateway-metrics.ts'
+import { MetricsReader, MetricsWriter } from '../../observability/metrics.ts'
+import { SystemResolver } from '../../proxy/upstream/discovery/resolver.ts'
 import { toChecked } from './checked-document.ts'
+import { collectedMetrics } from './collected-metrics.ts'
+import type { AdminServer, ControlView, OpenAdmin } from './control-view.ts'
+import { GatewayLog } from './gateway-log.ts'
 import type { DescriptorStock } from './inherited-descriptors.ts'
 import { describeListenError, hostPort } from './listen-error.ts'
 import type { CheckedDocument, ReadyMessage } from './parent-protocol.ts'
 import { Reloader } from './reload.ts'
+import { SharedCleanup } from './shared-cleanup.ts'
 import { adminKey } from './socket-needs.ts'
 import { DataThreads } from './threads.ts'
 
@@ -18,6 +26,7 @@ export interface ControlPlaneOptions {
   readonly stock: DescriptorStock
   /** The module a data-plane thread runs. */
   readonly threadEntry: URL
+  readonly openAdmin: OpenAdmin
   /** A configuration went live in place. */
   onApplied(document: CheckedDocument): void
   /** Only a new gateway process can go on from here. */
@@ -26,8 +35,13 @@ export interface ControlPlaneOptions {
 }
 
 /** Steers one gateway process. */
-export class ControlPlane implements AdminSubject {
+export class ControlPlane implements ControlView {
   readonly #options: ControlPlaneOptions
+  readonly #directory: EndpointDirectory
+  readonly #metrics: MetricsReader
+  readonly #counters: GatewayMetrics
+  readonly #log: GatewayLog
+  readonly #cleanup: SharedCleanup
   readonly #threads: DataThreads
   readonly #reloader: Reloader
   #document: Document
@@ -35,23 +49,35 @@ export class ControlPlane implements AdminSubject {
   #state: 'starting' | 'serving' | 'draining' = 'starting'
 
   constructor(document: Document, options: ControlPlaneOptions) {
+    const { threads: count, threadEntry: entry, stock } = options
+    const shared = createSharedState(count)
     this.#document = document
     this.#options = options
+    this.#metrics = new MetricsReader(shared.metrics)
+    this.#counters = new GatewayMetrics(new MetricsWriter(shared.metrics, count))
+    this.#log = new GatewayLog(count, this.#counters)
+    this.#cleanup = new SharedCleanup(shared, this.#metrics)
+    this.#directory = new EndpointDirectory(
+      shared.endpoints,
+      new SystemResolver(),
+      (update) => void this.#threads.updateEndpoints(update),
+    )
     this.#threads = new DataThreads({
-      count: options.threads,
-      entry: options.threadEntry,
-      buffers: null,
-      stock: options.stock,
-      onThreadExit: (index, reason) => {
-        if (this.#state === 'serving')
-          options.report(`thread ${index} ended and is replaced: ${reason}`)
-      },
+      count,
+      entry,
+      shared,
+      stock,
+      logPending: this.#log.pending,
+      locate: (next) => this.#directory.configure(next),
+      onLog: (index, batch) => this.#log.write(index, batch),
+      onThreadExit: (index, reason) => this.#onThreadExit(index, reason),
       onDescriptorsLow: () => this.#replace('its descriptors are used up', this.#document),
     })
     this.#reloader = new Reloader(options.file, {
       document: () => this.#document,
       apply: (next) => this.#apply(next),
       replace: (reason, next) => this.#replace(reason, next),
+      refused: () => this.#counters.configurationRefused(),
       report: options.report,
     })
   }
@@ -61,24 +87,26 @@ export class ControlPlane implements AdminSubject {
    * @throws Error with what keeps the gateway from running; nothing runs then.
    */
   async start(): Promise<ReadyMessage> {
-    await this.#threads.start(this.#document)
     try {
+      await this.#threads.start(this.#document)
+      this.#state = 'serving'
       await this.#openAdmin()
       await this.#reloader.start(this.#options.watch)
     } catch (error) {
       await this.drain(0, true)
       throw error
     }
-    this.#state = 'serving'
+    this.#counters.configurationApplied(Date.now())
     const { listeners, routes, services, admin } = this.#document
+    const { ports } = this.#threads
     return {
       type: 'ready',
       document: toChecked(this.#document),
       urls: listeners.map(
-        ({ scheme, host }, index) => `${scheme}://${hostPort(host, this.#threads.ports[index]!)}`,
+        ({ scheme, host }, index) => `${scheme}://${hostPort(host, ports[index]!)}`,
       ),
       adminUrl: this.#admin === null ? null : `http://${hostPort(admin!.host, this.#admin.port)}`,
-      threads: this.#threads.count,
+      threads: this.#options.threads,
       routes: routes.length,
       services: services.length,
     }
@@ -103,7 +131,9 @@ export class ControlPlane implements AdminSubject {
     this.#reloader.close()
     if (hasSuccessor) await this.#admin?.close()
     await this.#threads.drain(timeoutMs)
+    this.#directory.close()
     await this.#admin?.close()
+    await this.#log.close()
   }
 
   notReadyReason(): string | null {
@@ -116,25 +146,42 @@ export class ControlPlane implements AdminSubject {
   }
 
   async metrics(): Promise<string> {
-    return ''
+    const stats = await this.#threads.stats()
+    const readings = {
+      threads: this.#options.threads,
+      threadsServing: this.#threads.serving,
+      generation: this.#threads.generation,
+      isReady: this.notReadyReason() === null,
+      stats,
+    }
+    return prometheusText(this.#metrics, collectedMetrics(readings))
+  }
+
+  #onThreadExit(threadIndex: number, reason: string): void {
+    this.#cleanup.threadEnded(threadIndex)
+    this.#log.threadEnded(threadIndex)
+    if (this.#state !== 'serving') return
+    this.#counters.threadReplaced()
+    this.#options.report(`thread ${threadIndex} ended and is replaced: ${reason}`)
   }
 
   async #apply(document: Document): Promise<void> {
     const checked = toChecked(document)
     await this.#threads.apply(document)
     this.#document = document
+    this.#counters.configurationApplied(Date.now())
     this.#options.onApplied(checked)
   }
 
   #replace(reason: string, document: Document): void {
-    if (this.#state !== 'draining') this.#options.onReplace(reason, toChecked(document))
+    if (this.#state === 'serving') this.#options.onReplace(reason, toChecked(document))
   }
 
   async #openAdmin(): Promise<void> {
     const { admin } = this.#document
     if (admin === null) return
     const key = adminKey(admin)
-    const { stock } = this.#options
+    const { openAdmin, stock } = this.#options
     const fd = stock.has(key) ? stock.take(key, 0) : null
     try {
       this.#admin = await openAdmin(this, { ...admin, fd })

@@ -1,7 +1,9 @@
 // The control plane's hold on one data-plane thread.
 import { type ResourceLimits, Worker } from 'node:worker_threads'
 import type { Document } from '../../config/schema.ts'
+import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
 import type { ListenSource, PlaneListener } from '../../gateway/plane.ts'
+import type { LogBatch } from '../../observability/log-batcher.ts'
 import {
   type ThreadCalls,
   type ThreadData,
@@ -33,13 +35,21 @@ export class DataThread {
   #nextId = 0
   #end: string | null = null
 
-  constructor(entry: URL, data: ThreadData, resourceLimits: ResourceLimits) {
+  constructor(
+    entry: URL,
+    data: ThreadData,
+    resourceLimits: ResourceLimits,
+    onLog: (batch: LogBatch) => void,
+  ) {
     this.#worker = new Worker(entry, {
       workerData: data,
       resourceLimits,
       name: `data-${data.threadIndex}`,
     })
-    this.#worker.on('message', (response: ThreadResponse) => this.#receive(response))
+    this.#worker.on('message', (message: ThreadResponse | LogBatch) => {
+      if ('text' in message) onLog(message)
+      else this.#receive(message)
+    })
     this.exited = new Promise((resolve) => {
       let reason: string | null = null
       this.#worker.on('error', (error: Error) => {
@@ -60,14 +70,15 @@ export class DataThread {
   /** Hands a document over in parts and has it compiled; returns the problems it has in this thread. */
   async prepare(document: Document, generation: number): Promise<string[]> {
     const { head, parts } = takeApart(document)
-    await this.#call('begin', { generation, head })
+    // A thread that just started imports its code before it answers.
+    await this.#call('begin', { generation, head }, PREPARE_TIMEOUT_MS)
     // One after the other: the thread serves requests between two parts.
     for (const part of parts) await this.#call('add', { generation, part })
     return this.#call('prepare', { generation }, PREPARE_TIMEOUT_MS)
   }
 
-  switchTo(generation: number): Promise<void> {
-    return this.#call('switchTo', { generation })
+  switchTo(generation: number, endpoints: EndpointsUpdate): Promise<void> {
+    return this.#call('switchTo', { generation, endpoints })
   }
 
   discard(generation: number): Promise<void> {
@@ -78,8 +89,8 @@ export class DataThread {
     return this.#call('listen', { listener, source })
   }
 
-  updateEndpoints(update: unknown): Promise<void> {
-    return this.#call('updateEndpoints', { update })
+  updateEndpoints(endpoints: EndpointsUpdate): Promise<void> {
+    return this.#call('updateEndpoints', { endpoints })
   }
 
   stats(): Promise<Record<string, number>> {

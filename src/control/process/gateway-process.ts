@@ -4,6 +4,7 @@ import { loadInWorker } from '../../config/load-worker.ts'
 import type { Document } from '../../config/schema.ts'
 import { fromChecked, toChecked } from './checked-document.ts'
 import { ControlPlane } from './control-plane.ts'
+import type { OpenAdmin } from './control-view.ts'
 import { DescriptorStock } from './inherited-descriptors.ts'
 import { report, surviveClosedOutput } from './output.ts'
 import {
@@ -18,9 +19,16 @@ import { socketNeeds } from './socket-needs.ts'
 /** How long exchanges may take to end when the parent is gone, in milliseconds: a new one wants the ports. */
 const ORPHAN_DRAIN_MS = 5_000
 
-/** Serves the parent of this process until the end; `threadEntry` is what data-plane threads run. */
-export function serveParent(threadEntry: URL): void {
-  const life = new GatewayProcess(threadEntry)
+/** The parts of a gateway process that are made elsewhere. */
+export interface ProcessParts {
+  /** The module a data-plane thread runs. */
+  readonly threadEntry: URL
+  readonly openAdmin: OpenAdmin
+}
+
+/** Serves the parent of this process until the end. */
+export function serveParent(parts: ProcessParts): void {
+  const life = new GatewayProcess(parts)
   process.on('message', (message: ToGateway) => life.receive(message))
   process.on('disconnect', () => void life.end(ORPHAN_DRAIN_MS, false))
   process.on('SIGTERM', () => void life.end(null, false))
@@ -30,12 +38,12 @@ export function serveParent(threadEntry: URL): void {
 }
 
 class GatewayProcess {
-  readonly #threadEntry: URL
+  readonly #parts: ProcessParts
   #plane: ControlPlane | null = null
   #isEnding = false
 
-  constructor(threadEntry: URL) {
-    this.#threadEntry = threadEntry
+  constructor(parts: ProcessParts) {
+    this.#parts = parts
   }
 
   receive(message: ToGateway): void {
@@ -82,7 +90,7 @@ class GatewayProcess {
         threads,
         watch,
         stock,
-        threadEntry: this.#threadEntry,
+        ...this.#parts,
         onApplied: (applied) => send({ type: 'applied', document: applied }),
         onReplace: (reason, wanted) => send({ type: 'replace', reason, document: wanted }),
         report,

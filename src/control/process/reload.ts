@@ -15,14 +15,13 @@ export interface ReloadTarget {
   apply(document: Document): Promise<void>
   /** Only a new gateway process can run this configuration. */
   replace(reason: string, document: Document): void
+  /** A configuration was refused; the old one runs on. */
+  refused(): void
   report(line: string): void
 }
 
 /** Reloads on demand and, if asked, when the file or the code it names is written. One at a time. */
 export class Reloader {
-  /** Reloads that went live, and those that were refused. */
-  succeeded = 0
-  failed = 0
   readonly #file: string
   readonly #target: ReloadTarget
   #code = ''
@@ -109,7 +108,6 @@ export class Reloader {
   async #apply(document: Document): Promise<void> {
     try {
       await this.#target.apply(document)
-      this.succeeded++
       this.#watch?.watch(this.#folders())
       this.#target.report('the new configuration is live')
     } catch (error) {
@@ -118,7 +116,7 @@ export class Reloader {
   }
 
   #refuse(problems: readonly string[]): void {
-    this.failed++
+    this.#target.refused()
     this.#target.report('the new configuration is refused, the old one runs on:')
     for (const problem of problems) this.#target.report(`  ${problem}`)
   }

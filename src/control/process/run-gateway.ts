@@ -48,7 +48,7 @@ export async function runGateway(options: RunOptions): Promise<number> {
   const threads = canHoldSockets() ? (options.threads ?? configured) : 1
   try {
     const parent = new Parent(toChecked(document), {
-      entry: options.entry ?? moduleUrl('gateway-main', import.meta.url),
+      entry: options.entry ?? moduleUrl('../admin/gateway-main', import.meta.url),
       file,
       threads,
       watch: options.watch ?? false,

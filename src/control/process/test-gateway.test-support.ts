@@ -1,4 +1,5 @@
 // What a gateway process runs in tests of the process model.
+import { openAdmin } from '../admin/admin-server.ts'
 import { serveParent } from './gateway-process.ts'
 
-serveParent(new URL('./test-thread.test-support.ts', import.meta.url))
+serveParent({ threadEntry: new URL('./test-thread.test-support.ts', import.meta.url), openAdmin })

@@ -3,4 +3,4 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { TestPlane } from './plane.test-support.ts'
 import { hostPlane } from './thread-host.ts'
 
-hostPlane(parentPort!, workerData, new TestPlane(workerData.threadIndex))
+hostPlane(parentPort!, workerData, new TestPlane(workerData.threadIndex), null)

@@ -1,6 +1,8 @@
 // Inside a data-plane thread: answers the control plane's calls with the thread's data plane.
 import type { MessagePort } from 'node:worker_threads'
+import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
 import type { DataPlane } from '../../gateway/plane.ts'
+import type { LogLevel } from '../../observability/log.ts'
 import {
   DocumentAssembly,
   type ThreadData,
@@ -12,9 +14,20 @@ import {
 /** How often a thread shows that its event loop turns, in milliseconds. */
 export const BEAT_INTERVAL_MS = 500
 
+/** The part of a thread's log that the control plane steers. */
+export interface SteeredLog {
+  setLevel(level: LogLevel): void
+  flush(): void
+}
+
 /** Serves calls for as long as the thread lives. */
-export function hostPlane(port: MessagePort, data: ThreadData, plane: DataPlane): void {
-  const host = new ThreadHost(plane)
+export function hostPlane(
+  port: MessagePort,
+  data: ThreadData,
+  plane: DataPlane,
+  log: SteeredLog | null,
+): void {
+  const host = new ThreadHost(plane, log)
   port.on('message', (request: ThreadRequest) => {
     host.answer(request).then(
       (result) =>
@@ -33,10 +46,13 @@ export function hostPlane(port: MessagePort, data: ThreadData, plane: DataPlane)
 
 class ThreadHost {
   readonly #plane: DataPlane
+  readonly #log: SteeredLog | null
   readonly #assemblies = new Map<number, DocumentAssembly>()
+  readonly #levels = new Map<number, LogLevel>()
 
-  constructor(plane: DataPlane) {
+  constructor(plane: DataPlane, log: SteeredLog | null) {
     this.#plane = plane
+    this.#log = log
   }
 
   async answer({ method, params }: ThreadRequest): Promise<unknown> {
@@ -50,18 +66,21 @@ class ThreadHost {
       case 'prepare':
         return this.#prepare(params.generation)
       case 'switchTo':
-        return plane.switchTo(params.generation)
+        return this.#switchTo(params.generation, params.endpoints)
       case 'discard':
         this.#assemblies.delete(params.generation)
+        this.#levels.delete(params.generation)
         return plane.discard(params.generation)
       case 'listen':
         return (await plane.listen(params.listener, params.source)).port
       case 'updateEndpoints':
-        return plane.updateEndpoints(params.update)
+        return plane.updateEndpoints(params.endpoints)
       case 'drain':
         return plane.drain(params.timeoutMs)
       case 'close':
-        return plane.close()
+        await plane.close()
+        this.#log?.flush()
+        return
       case 'stats':
         return plane.stats()
       default:
@@ -72,7 +91,16 @@ class ThreadHost {
   async #prepare(generation: number): Promise<string[]> {
     const { document } = this.#assembly(generation)
     this.#assemblies.delete(generation)
+    this.#levels.set(generation, document.log.level)
     return (await this.#plane.prepare(document, generation)).problems
+  }
+
+  /** All in one turn of the event loop: no exchange begins in between. */
+  #switchTo(generation: number, endpoints: EndpointsUpdate): void {
+    this.#plane.updateEndpoints(endpoints)
+    this.#plane.switchTo(generation)
+    this.#log?.setLevel(this.#levels.get(generation)!)
+    this.#levels.delete(generation)
   }
 
   #assembly(generation: number): DocumentAssembly {

@@ -1,6 +1,9 @@
 // What the control plane and a data-plane thread say to each other over the thread's port.
 import type { Document } from '../../config/schema.ts'
+import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
 import type { ListenSource, PlaneListener } from '../../gateway/plane.ts'
+import type { SharedState } from '../../gateway/shared-state.ts'
+import type { LogLevel } from '../../observability/log.ts'
 
 /** A document without its long lists; these follow in parts, so that no thread reads long at a time. */
 export type DocumentHead = Omit<Document, 'routes' | 'services'>
@@ -13,10 +16,11 @@ export interface ThreadCalls {
   begin: { params: { generation: number; head: DocumentHead }; result: void }
   add: { params: { generation: number; part: DocumentPart }; result: void }
   prepare: { params: { generation: number }; result: string[] }
-  switchTo: { params: { generation: number }; result: void }
+  /** The addresses go live with the generation: services of the old one may be missing among them. */
+  switchTo: { params: { generation: number; endpoints: EndpointsUpdate }; result: void }
   discard: { params: { generation: number }; result: void }
   listen: { params: { listener: PlaneListener; source: ListenSource }; result: number }
-  updateEndpoints: { params: { update: unknown }; result: void }
+  updateEndpoints: { params: { endpoints: EndpointsUpdate }; result: void }
   drain: { params: { timeoutMs: number }; result: void }
   close: { params: Record<string, never>; result: void }
   stats: { params: Record<string, never>; result: Record<string, number> }
@@ -39,10 +43,14 @@ export interface ThreadResponse {
 /** What a thread is made with. */
 export interface ThreadData {
   readonly threadIndex: number
-  /** State shared by all threads, as the data plane made it. */
-  readonly buffers: unknown
+  readonly shared: SharedState
   /** One counter per thread, which a thread whose event loop turns keeps raising. */
   readonly beats: Int32Array
+  /** Characters of log lines on their way to the control plane, per thread. */
+  readonly logPending: Int32Array
+  readonly logLevel: LogLevel
+  /** Modules with further policies, by URL; other ones need another gateway process. */
+  readonly plugins: readonly string[]
 }
 
 /** Routes, and services, per part: a part is read in well under a millisecond or two. */

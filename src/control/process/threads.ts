@@ -1,7 +1,10 @@
 // The data-plane threads of a gateway process: started, given the same configuration in two steps,
 // watched, and replaced when they end.
 import type { Document } from '../../config/schema.ts'
+import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
 import type { ListenSource } from '../../gateway/plane.ts'
+import type { SharedState } from '../../gateway/shared-state.ts'
+import type { LogBatch } from '../../observability/log-batcher.ts'
 import { Backoff, type BackoffSettings } from './backoff.ts'
 import { DataThread } from './data-thread-handle.ts'
 import type { DescriptorStock } from './inherited-descriptors.ts'
@@ -18,11 +21,15 @@ export interface ThreadsOptions {
   readonly count: number
   /** The module a thread runs. */
   readonly entry: URL
-  /** State shared by all threads. */
-  readonly buffers: unknown
+  readonly shared: SharedState
+  readonly logPending: Int32Array
   /** The inherited sockets; a listener that is not among them is bound by the (only) thread. */
   readonly stock: DescriptorStock
   readonly backoff?: Partial<BackoffSettings>
+  /** Finds the addresses of a configuration's services, which is about to go live or to stay. */
+  locate(document: Document): Promise<EndpointsUpdate>
+  /** A thread has log lines. */
+  onLog(threadIndex: number, batch: LogBatch): void
   /** A thread ended; what it held in shared state must be given back. */
   onThreadExit(threadIndex: number, reason: string): void
   /** A thread has no spare descriptors any more: its next successor needs a new gateway process. */
@@ -56,12 +63,13 @@ export class RefusedError extends Error {
 /** All data-plane threads. */
 export class DataThreads {
   readonly #options: ThreadsOptions
-  readonly #slots: Slot[]
+  readonly #slots: readonly Slot[]
   readonly #watchdog: Watchdog
   readonly #ports: number[] = []
   #live: Live | null = null
+  #endpoints: EndpointsUpdate = { services: [] }
   #generation = 0
-  #update: unknown = null
+  #isApplying = false
   #state: 'starting' | 'running' | 'closing' = 'starting'
   /** Starting a thread and applying a configuration wait for each other. */
   #tail: Promise<unknown> = Promise.resolve()
@@ -75,10 +83,8 @@ export class DataThreads {
       isServing: false,
       timer: undefined,
     }))
-    this.#watchdog = new Watchdog(
-      options.count,
-      (index) => void this.#slots[index]!.thread?.terminate(),
-    )
+    const giveUp = (index: number) => void this.#slots[index]!.thread?.terminate()
+    this.#watchdog = new Watchdog(options.count, giveUp)
   }
 
   /** The bound port of each listener, in the order of the document. */
@@ -89,10 +95,6 @@ export class DataThreads {
   /** How many threads accept connections. */
   get serving(): number {
     return this.#slots.filter((slot) => slot.isServing).length
-  }
-
-  get count(): number {
-    return this.#slots.length
   }
 
   /** The generation that serves; counts up with every configuration tried. */
@@ -106,6 +108,7 @@ export class DataThreads {
    */
   async start(document: Document): Promise<void> {
     this.#live = { document, generation: ++this.#generation }
+    this.#endpoints = await this.#options.locate(document)
     const results = await Promise.allSettled(this.#slots.map((slot) => this.#bringUp(slot)))
     const failed = results.find((result) => result.status === 'rejected')
     if (failed !== undefined) {
@@ -123,41 +126,28 @@ export class DataThreads {
    */
   apply(document: Document): Promise<void> {
     return this.#exclusive(async () => {
-      const generation = ++this.#generation
-      const threads = this.#serving()
-      const results = await Promise.allSettled(
-        threads.map((thread) => thread.prepare(document, generation)),
-      )
-      const problems = new Set(
-        results.flatMap((result) =>
-          result.status === 'fulfilled' ? result.value : [String(result.reason.message)],
-        ),
-      )
-      if (problems.size > 0) {
-        await Promise.allSettled(threads.map((thread) => thread.discard(generation)))
-        throw new RefusedError([...problems])
+      this.#isApplying = true
+      try {
+        await this.#apply(document, ++this.#generation)
+      } finally {
+        this.#isApplying = false
       }
-      this.#live = { document, generation }
-      // A thread that fails now is replaced by one that begins with the new configuration.
-      const switching = threads.map((thread) =>
-        thread.switchTo(generation).catch(() => thread.terminate()),
-      )
-      await Promise.all(switching)
     })
   }
 
-  /** Hands found addresses to every thread, those that start later included. */
-  async updateEndpoints(update: unknown): Promise<void> {
-    this.#update = update
-    await Promise.allSettled(this.#serving().map((thread) => thread.updateEndpoints(update)))
+  /** Hands newly found addresses to every thread, those that start later included. */
+  async updateEndpoints(endpoints: EndpointsUpdate): Promise<void> {
+    // They belong to the configuration that is being applied, and go live with it.
+    if (this.#isApplying) return
+    this.#endpoints = endpoints
+    await Promise.allSettled(this.#living().map((thread) => thread.updateEndpoints(endpoints)))
   }
 
   /** The numbers of all threads that answer, added up. */
   async stats(): Promise<Record<string, number>> {
     const sum: Record<string, number> = {}
-    for (const result of await Promise.allSettled(
-      this.#serving().map((thread) => thread.stats()),
-    )) {
+    const results = await Promise.allSettled(this.#serving().map((thread) => thread.stats()))
+    for (const result of results) {
       if (result.status === 'rejected') continue
       for (const [name, value] of Object.entries(result.value)) sum[name] = (sum[name] ?? 0) + value
     }
@@ -170,15 +160,35 @@ export class DataThreads {
     this.#watchdog.stop()
     for (const slot of this.#slots) clearTimeout(slot.timer)
     this.#options.stock.close()
-    const threads = this.#slots.flatMap((slot) => slot.thread ?? [])
+    const threads = this.#living()
     await Promise.allSettled(threads.map((thread) => thread.drain(timeoutMs)))
     await Promise.all(threads.map((thread) => thread.terminate()))
   }
 
+  async #apply(document: Document, generation: number): Promise<void> {
+    const threads = this.#serving()
+    try {
+      await prepareAll(threads, document, generation)
+      this.#endpoints = await this.#options.locate(document)
+    } catch (error) {
+      await Promise.allSettled(threads.map((thread) => thread.discard(generation)))
+      this.#endpoints = await this.#options.locate(this.#live!.document)
+      throw error
+    }
+    this.#live = { document, generation }
+    const endpoints = this.#endpoints
+    // A thread that fails now is replaced by one that begins with the new configuration.
+    const switchOne = (thread: DataThread) =>
+      thread.switchTo(generation, endpoints).catch(() => thread.terminate())
+    await Promise.all(threads.map(switchOne))
+  }
+
   #serving(): DataThread[] {
-    return this.#slots.flatMap((slot) =>
-      slot.isServing && slot.thread !== null ? slot.thread : [],
-    )
+    return this.#slots.flatMap((slot) => (slot.isServing && slot.thread) || [])
+  }
+
+  #living(): DataThread[] {
+    return this.#slots.flatMap((slot) => slot.thread ?? [])
   }
 
   #exclusive<T>(task: () => Promise<T>): Promise<T> {
@@ -189,17 +199,10 @@ export class DataThreads {
 
   async #bringUp(slot: Slot): Promise<void> {
     const { document, generation } = this.#live!
-    const { buffers, count, entry } = this.#options
-    this.#watchdog.reset(slot.index)
-    const data = { threadIndex: slot.index, buffers, beats: this.#watchdog.beats }
-    const thread = new DataThread(entry, data, threadLimits(count))
-    slot.thread = thread
-    void thread.exited.then((reason) => this.#onExit(slot, thread, reason))
+    const thread = this.#spawn(slot, document)
     try {
-      const problems = await thread.prepare(document, generation)
-      if (problems.length > 0) throw new RefusedError(problems)
-      await thread.switchTo(generation)
-      if (this.#update !== null) await thread.updateEndpoints(this.#update)
+      await prepareAll([thread], document, generation)
+      await thread.switchTo(generation, this.#endpoints)
       await this.#listen(thread, slot.index, document)
       slot.isServing = true
     } catch (error) {
@@ -208,24 +211,37 @@ export class DataThreads {
     }
   }
 
+  #spawn(slot: Slot, document: Document): DataThread {
+    const { count, entry, logPending, onLog, shared } = this.#options
+    const { index } = slot
+    this.#watchdog.reset(index)
+    const data = {
+      threadIndex: index,
+      shared,
+      beats: this.#watchdog.beats,
+      logPending,
+      logLevel: document.log.level,
+      plugins: document.plugins,
+    }
+    const thread = new DataThread(entry, data, threadLimits(count), (batch) => onLog(index, batch))
+    slot.thread = thread
+    void thread.exited.then((reason) => this.#onExit(slot, thread, reason))
+    return thread
+  }
+
   async #listen(thread: DataThread, threadIndex: number, document: Document): Promise<void> {
     const keys = listenerKeys(document)
     for (const [index, { scheme, host, port }] of document.listeners.entries()) {
-      const source = this.#source(keys[index]!, threadIndex, host, this.#ports[index] ?? port)
+      const key = keys[index]!
+      const source = this.#source(key, threadIndex, host, this.#ports[index] ?? port)
       try {
         const bound = await thread.listen({ index, scheme, host, port }, source)
-        this.#ports[index] = this.#options.stock.port(keys[index]!, bound)
+        this.#ports[index] = this.#options.stock.port(key, bound)
       } catch (error) {
         throw describeListenError(error, 'listen', host, port)
       }
     }
     if (this.#isLow(keys, threadIndex)) this.#options.onDescriptorsLow()
-  }
-
-  /** Whether no descriptor is left for a successor of the thread. */
-  #isLow(keys: readonly string[], threadIndex: number): boolean {
-    const { stock } = this.#options
-    return keys.every((key) => stock.has(key)) && stock.left(keys, threadIndex) === 0
   }
 
   #source(key: string, threadIndex: number, host: string, port: number): ListenSource {
@@ -234,6 +250,12 @@ export class DataThreads {
     const fd = stock.take(key, threadIndex)
     if (fd === null) throw new Error('no descriptor is left for another thread')
     return { fd }
+  }
+
+  /** Whether no descriptor is left for a successor of the thread. */
+  #isLow(keys: readonly string[], threadIndex: number): boolean {
+    const { stock } = this.#options
+    return keys.every((key) => stock.has(key)) && stock.left(keys, threadIndex) === 0
   }
 
   #onExit(slot: Slot, thread: DataThread, reason: string): void {
@@ -256,4 +278,19 @@ export class DataThreads {
     // A failed start ends in #onExit, which tries again.
     slot.timer = setTimeout(() => void this.#exclusive(revive).catch(() => {}), delayMs)
   }
+}
+
+/** Has every thread prepare a configuration. @throws RefusedError with what is wrong with it. */
+async function prepareAll(
+  threads: readonly DataThread[],
+  document: Document,
+  generation: number,
+): Promise<void> {
+  const results = await Promise.allSettled(
+    threads.map((thread) => thread.prepare(document, generation)),
+  )
+  const problems = results.flatMap((result) =>
+    result.status === 'fulfilled' ? result.value : [(result.reason as Error).message],
+  )
+  if (problems.length > 0) throw new RefusedError([...new Set(problems)])
 }

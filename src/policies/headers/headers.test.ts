@@ -1,4 +1,3 @@
-// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are the templates under test
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { answer, testExchange } from '../../proxy/pipeline/exchange.test-support.ts'

@@ -1,5 +1,4 @@
 // Sets, adds and removes headers of requests and responses, with values from the exchange.
-// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the examples hold templates of our own
 import { z } from 'zod'
 import { definePolicy, type PolicyHooks } from '../../proxy/pipeline/policy.ts'
 import { compileValueTemplate } from '../../proxy/pipeline/value-template.ts'

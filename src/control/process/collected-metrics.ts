@@ -1,0 +1,63 @@
+// Numbers that nobody counts: they are read from the threads and the process when someone asks.
+import type { CollectedFamily } from '../../observability/exporters/prometheus.ts'
+
+type Sample = CollectedFamily['samples'][number]
+
+/** What the control plane knows at this moment. */
+export interface Readings {
+  readonly threads: number
+  readonly threadsServing: number
+  readonly generation: number
+  readonly isReady: boolean
+  /** The data plane's numbers, added up over all threads. */
+  readonly stats: Readonly<Record<string, number>>
+}
+
+/** Readings as metric families. */
+export function collectedMetrics(readings: Readings): CollectedFamily[] {
+  const { threads, threadsServing, generation, isReady, stats } = readings
+  const stat = (name: string) => stats[name] ?? 0
+  const { user, system } = process.cpuUsage()
+  return [
+    gauge('gatehouse_ready', 'Whether requests are served (1) or not (0).', one(isReady ? 1 : 0)),
+    gauge('gatehouse_threads', 'Data-plane threads, by state.', [
+      { labels: { state: 'configured' }, value: threads },
+      { labels: { state: 'serving' }, value: threadsServing },
+    ]),
+    gauge('gatehouse_config_generation', 'Number of the running configuration.', one(generation)),
+    gauge('gatehouse_upstream_connections', 'Connections to services, by state.', [
+      { labels: { state: 'open' }, value: stat('upstreamConnections') },
+      { labels: { state: 'idle' }, value: stat('upstreamConnectionsIdle') },
+    ]),
+    gauge(
+      'gatehouse_upstream_waiting',
+      'Requests that wait for a connection to a service.',
+      one(stat('upstreamWaiters')),
+    ),
+    gauge('gatehouse_exchanges', 'Requests that are being answered.', one(stat('exchanges'))),
+    gauge(
+      'process_resident_memory_bytes',
+      'Resident memory of the gateway process.',
+      one(process.memoryUsage.rss()),
+    ),
+    {
+      name: 'process_cpu_seconds_total',
+      help: 'Processor time of the gateway process, all threads together.',
+      type: 'counter',
+      samples: one((user + system) / 1e6),
+    },
+    gauge(
+      'process_start_time_seconds',
+      'When the gateway process was started, in seconds since 1970.',
+      one(performance.timeOrigin / 1000),
+    ),
+  ]
+}
+
+function gauge(name: string, help: string, samples: readonly Sample[]): CollectedFamily {
+  return { name, help, type: 'gauge', samples }
+}
+
+function one(value: number): Sample[] {
+  return [{ labels: {}, value }]
+}

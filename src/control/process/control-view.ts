@@ -1,0 +1,32 @@
+// What the control plane shows of itself, and to whom: the admin API is built on top of this folder,
+// so it is handed in by whoever starts a gateway process.
+import type { Document } from '../../config/schema.ts'
+
+/** The running gateway as the admin API sees it. */
+export interface ControlView {
+  /** Null when requests are served; else why not, in a few words. */
+  notReadyReason(): string | null
+  /** The configuration that runs now. */
+  document(): Document
+  /** All numbers in Prometheus' text format. */
+  metrics(): Promise<string>
+}
+
+/** Where the admin API listens; `host` as it is configured. */
+export interface AdminAddress {
+  readonly host: string
+  readonly port: number
+  /** A bound socket to listen on instead of binding one. */
+  readonly fd: number | null
+}
+
+/** The admin API while it listens. */
+export interface AdminServer {
+  /** The port that was bound. */
+  readonly port: number
+  /** Stops listening and ends every connection; resolves when all is closed. */
+  close(): Promise<void>
+}
+
+/** Opens the admin API. @throws Error of listen(2) when the address cannot be used. */
+export type OpenAdmin = (view: ControlView, address: AdminAddress) => Promise<AdminServer>

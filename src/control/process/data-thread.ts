@@ -1,0 +1,23 @@
+// What a data-plane thread runs: a data plane on the shared state, its log on the way to the writer.
+import { parentPort, workerData } from 'node:worker_threads'
+import { importPlugins } from '../../config/plugins.ts'
+import { createDataPlane } from '../../gateway/data-plane.ts'
+import { policies } from '../../policies/registry.ts'
+import { watchEventLoop } from './event-loop-watch.ts'
+import { hostPlane } from './thread-host.ts'
+import { ThreadLog } from './thread-log.ts'
+import type { ThreadData } from './thread-protocol.ts'
+
+const port = parentPort!
+const data = workerData as ThreadData
+const { shared, threadIndex } = data
+const all = [...policies, ...(await importPlugins(data.plugins))]
+const log = new ThreadLog(data, (batch) => port.postMessage({ log: batch }))
+const plane = createDataPlane({
+  shared,
+  threadIndex,
+  policies: new Map(all.map((policy) => [policy.name, policy])),
+  log,
+})
+watchEventLoop(shared.metrics, threadIndex)
+hostPlane(port, data, plane, log)
