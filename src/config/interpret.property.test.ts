@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { propertyOptions } from '../../test/support/property.ts'
 import { policies } from '../policies/registry.ts'
 import { interpret } from './interpret.ts'
 
@@ -72,6 +73,6 @@ test('whatever stands in whichever place, there is a document or an error, and n
       const hasError = findings.some(({ severity }) => severity === 'error')
       assert.equal(document === null, hasError)
     }),
-    { numRuns: 300 },
+    propertyOptions(100),
   )
 })

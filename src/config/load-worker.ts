@@ -1,7 +1,7 @@
 // Loads a configuration in a worker that is thrown away afterwards: parsing a large one takes seconds,
 // and modules that were imported never leave the memory of their thread.
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { type LoadResult, loadDocument } from './load.ts'
+import type { LoadResult } from './load.ts'
 import { reasonOf } from './sources/module-source.ts'
 
 /** A module of the configuration that never finishes loading must not hold up reloading for ever. */
@@ -48,4 +48,8 @@ function isJob(data: unknown): data is LoadJob {
   )
 }
 
-if (!isMainThread && isJob(workerData)) parentPort!.postMessage(await loadDocument(workerData.file))
+if (!isMainThread && isJob(workerData)) {
+  // Only here: whoever waits for the result stays small.
+  const { loadDocument } = await import('./load.ts')
+  parentPort!.postMessage(await loadDocument(workerData.file))
+}

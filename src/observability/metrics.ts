@@ -118,7 +118,7 @@ export class MetricsReader {
   /** The sum of one cell over all threads. */
   sum(cell: number): number {
     let sum = 0
-    for (const row of this.#rows) sum += row[cell]!
+    for (let row = 0; row < this.#rows.length; row++) sum += this.#rows[row]![cell]!
     return sum
   }
 

@@ -2,18 +2,26 @@
 import { randomFillSync } from 'node:crypto'
 
 const POOL_BYTES = 4_096
+const DIGITS = POOL_BYTES * 2
 const pool = Buffer.allocUnsafeSlow(POOL_BYTES)
-let used = POOL_BYTES
+let digits = ''
+let used = DIGITS
 
 /** `byteCount` random bytes as hexadecimal digits; at most 1,024 bytes. */
 export function randomHex(byteCount: number): string {
-  if (used + byteCount > POOL_BYTES) {
-    randomFillSync(pool)
+  const start = take(byteCount * 2)
+  return digits.slice(start, used)
+}
+
+/** Sets `count` digits aside that nobody else gets; returns where they begin. */
+function take(count: number): number {
+  if (used + count > DIGITS) {
+    digits = randomFillSync(pool).toString('hex')
     used = 0
   }
   const start = used
-  used += byteCount
-  return pool.toString('hex', start, used)
+  used += count
+  return start
 }
 
 const VARIANTS = '89ab'
@@ -33,8 +41,11 @@ function timePrefix(wallMs: number): string {
 
 /** A UUID of version 7 (RFC 9562 5.7): milliseconds since 1970, then 74 random bits. */
 export function uuidV7(wallMs: number): string {
-  const digits = randomHex(10)
-  // The last of the 20 digits stands nowhere else, so its bits are free to choose the variant.
-  const variant = VARIANTS[pool[used - 1]! & 3]!
-  return `${timePrefix(wallMs)}${digits.slice(0, 3)}-${variant}${digits.slice(3, 6)}-${digits.slice(6, 18)}`
+  const at = take(20)
+  // Two bits of a digit that stands nowhere else choose the variant.
+  const variant = VARIANTS[Number.parseInt(digits.slice(at + 18, at + 19), 16) & 3]!
+  return (
+    `${timePrefix(wallMs)}${digits.slice(at, at + 3)}-${variant}${digits.slice(at + 3, at + 6)}` +
+    `-${digits.slice(at + 6, at + 18)}`
+  )
 }

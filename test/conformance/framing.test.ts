@@ -24,9 +24,8 @@ describe('request bodies', () => {
   test('with a length', async (t) => {
     const { upstream, client } = await pair(t, answersOk)
     await client.exchange(post('Content-Length: 5\r\n', 'he\0\xffo'))
-    const [request] = [upstream.connections[0]!.text]
-    assert.match(request, /\r\nContent-Length: 5\r\n/)
-    assert.match(request, /\r\n\r\nhe\0\xffo$/)
+    assert.match(upstream.text, /\r\nContent-Length: 5\r\n/)
+    assert.match(upstream.text, /\r\n\r\nhe\0\xffo$/)
   })
 
   test('chunked stays chunked, whatever its cuts', async (t) => {
@@ -61,7 +60,7 @@ describe('request bodies', () => {
     const { upstream, client } = await pair(t, answersOk)
     assert.equal((await client.exchange(post('') + GET, 'POST')).text, 'ok')
     assert.equal((await client.response()).text, 'ok')
-    assert.match(upstream.text, /^POST [^]*\r\n\r\nGET /)
+    assert.match(upstream.text, /^POST [\s\S]*\r\n\r\nGET /)
   })
 
   test('trailers pass by name', async (t) => {
@@ -103,14 +102,14 @@ describe('request bodies', () => {
   })
 
   test('a body over the limit gets 413, told beforehand or not', async (t) => {
-    const limits = { bodyBytes: 1000 }
+    const limits = { bodyBytes: '1kb' }
     const { upstream, gateway, client } = await pair(t, () => {}, {}, { limits })
-    const told = await client.exchange(post('Content-Length: 1001\r\n'))
+    const told = await client.exchange(post('Content-Length: 1025\r\n'))
     assert.equal(told.status, 413)
     assert.equal(told.problem.code, 'body_too_large')
     assert.equal(upstream.connections.length, 0)
     const other = await gateway.connect()
-    other.send(post('Transfer-Encoding: chunked\r\n', `3e8\r\n${'x'.repeat(1000)}\r\n`))
+    other.send(post('Transfer-Encoding: chunked\r\n', `400\r\n${'x'.repeat(1024)}\r\n`))
     await (await upstream.connection(0)).receives('xxx')
     other.send('1\r\ny\r\n')
     const untold = await other.response('POST')

@@ -109,13 +109,14 @@ export async function pair(
   settings: Settings = {},
 ): Promise<Pair> {
   const upstream = await RecordingUpstream.start(script)
-  const gateway = await TestGateway.to(upstream.url, service, settings)
+  let gateway: TestGateway | null = null
   t.after(async () => {
     try {
-      await gateway.close()
+      await gateway?.close()
     } finally {
       await upstream.close()
     }
   })
+  gateway = await TestGateway.to(upstream.url, service, settings)
   return { gateway, upstream, client: await gateway.connect() }
 }

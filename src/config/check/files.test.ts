@@ -57,7 +57,7 @@ test('what is wrong with a certificate or a key is said at its place', async () 
     '4:44 error listen.tls.certificates.key: ./text.pem holds no private key that can be used',
   ])
   assert.deepEqual(await problemsOf(listener('[{ cert: good.crt, key: other.key }]')), [
-    '4:48 error listen.tls.certificates[0].key: this key does not belong to the certificate',
+    '4:43 error listen.tls.certificates[0].key: this key does not belong to the certificate',
   ])
   assert.deepEqual(await problemsOf(listener('{ cert: text.pem, key: good.key }')), [
     '4:27 error listen.tls.certificates.cert: ./text.pem holds no certificate',
@@ -82,7 +82,7 @@ routes: [{ to: a }]`
   assert.deepEqual(await problemsOf(text('{ ca: ca.crt, cert: good.crt, key: good.key }')), [])
   assert.deepEqual(await problemsOf(text('{ ca: text.pem, cert: good.crt, key: other.key }')), [
     '3:45 error services.a.tls.ca: ./text.pem holds no certificate',
-    '3:75 error services.a.tls.key: this key does not belong to the certificate',
+    '3:76 error services.a.tls.key: this key does not belong to the certificate',
   ])
   assert.deepEqual(await problemsOf(text('{ cert: good.crt }')), [
     '3:39 error services.a.tls: `cert` and `key` must be given together',

@@ -1,7 +1,6 @@
 // `gatehouse check`: every problem of a configuration at once.
-import { loadForPeople } from '../../config/load.ts'
 import { type Command, EXIT } from './command.ts'
-import { configurationFile } from './configuration-file.ts'
+import { configurationFile, load } from './configuration-file.ts'
 import { counted, displayPath, printProblems } from './problem-report.ts'
 
 export const check: Command = {
@@ -16,7 +15,7 @@ export const check: Command = {
   argumentsMax: 1,
   async run(args, terminal) {
     const file = configurationFile(args.positionals[0], terminal.cwd)
-    const { result, lines } = await loadForPeople(file)
+    const { result, lines } = await load(file)
     const { document, problems } = result
     const isFine = document !== null && (problems.length === 0 || !args.flag('strict'))
     if (args.flag('json')) {

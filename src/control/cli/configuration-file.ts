@@ -1,7 +1,7 @@
 // Which configuration a command works on.
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { type Loaded, loadForPeople } from '../../config/load.ts'
+import type { Loaded } from '../../config/load.ts'
 import type { Document } from '../../config/schema.ts'
 import { UsageError } from './command.ts'
 import { printProblems } from './problem-report.ts'
@@ -29,12 +29,19 @@ export function configurationFile(named: string | undefined, cwd: string): strin
   )
 }
 
+/** Loads a configuration. */
+export async function load(file: string): Promise<Loaded> {
+  // Only now: neither help nor the process that holds a gateway's sockets needs this code.
+  const { loadForPeople } = await import('../../config/load.ts')
+  return loadForPeople(file)
+}
+
 /** Loads a configuration; prints its errors and returns null when it has any. */
 export async function loadOrReport(
   file: string,
   terminal: Terminal,
 ): Promise<(Loaded & { readonly document: Document }) | null> {
-  const loaded = await loadForPeople(file)
+  const loaded = await load(file)
   const { document, problems } = loaded.result
   if (document !== null) return { ...loaded, document }
   printProblems(problems, loaded.lines, terminal.cwd, terminal.errPaint, terminal.err)

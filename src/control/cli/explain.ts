@@ -1,10 +1,8 @@
 // `gatehouse explain METHOD URL`: which route takes a request and why, what runs on it, where it goes.
-import type { Document } from '../../config/schema.ts'
 import { type Command, EXIT, UsageError } from './command.ts'
 import { configurationFile, loadOrReport } from './configuration-file.ts'
-import { explainRequest } from './explanation.ts'
 import { explanationLines } from './explanation-text.ts'
-import { type DescribedRequest, describeRequest } from './request-description.ts'
+import { describeRequest } from './request-description.ts'
 
 export const explain: Command = {
   name: 'explain',
@@ -39,15 +37,12 @@ export const explain: Command = {
     )
     const loaded = await loadOrReport(configurationFile(named, terminal.cwd), terminal)
     if (loaded === null) return EXIT.problems
-    return show(loaded.document, request)
-
-    function show(document: Document, described: DescribedRequest): number {
-      const explanation = explainRequest(document, described, args.flag('all'))
-      const text = args.flag('json')
-        ? JSON.stringify(explanation, null, 2)
-        : explanationLines(explanation, terminal.paint).join('\n')
-      terminal.out(`${text}\n`)
-      return EXIT.fine
-    }
+    const { explainRequest } = await import('./explanation.ts')
+    const explanation = explainRequest(loaded.document, request, args.flag('all'))
+    const text = args.flag('json')
+      ? JSON.stringify(explanation, null, 2)
+      : explanationLines(explanation, terminal.paint).join('\n')
+    terminal.out(`${text}\n`)
+    return EXIT.fine
   },
 }

@@ -9,7 +9,7 @@ import {
   prefixRewrite,
 } from '../../proxy/pipeline/targets/rewrite.ts'
 import type { DescribedRequest } from './request-description.ts'
-import { routingTable, targetText } from './routes.ts'
+import { routingTable, targetText } from './route-rows.ts'
 
 /** One route and what the request makes of it. */
 export interface ExplainedCandidate {

@@ -1,6 +1,4 @@
 // `gatehouse routes`: the routing table in the order of precedence.
-import type { Document, RouteDocument } from '../../config/schema.ts'
-import { buildRoutingTable, type RouteRow } from '../../proxy/router/routing-table.ts'
 import { type Command, EXIT } from './command.ts'
 import { configurationFile, loadOrReport } from './configuration-file.ts'
 import { alignColumns } from './table.ts'
@@ -17,15 +15,16 @@ export const routes: Command = {
       terminal,
     )
     if (loaded === null) return EXIT.problems
-    const rows = routingTable(loaded.document).list()
+    const { describeRows } = await import('./route-rows.ts')
+    const rows = describeRows(loaded.document)
     if (args.flag('json')) {
-      terminal.out(`${JSON.stringify(rows.map(describe), null, 2)}\n`)
+      terminal.out(`${JSON.stringify(rows, null, 2)}\n`)
       return EXIT.fine
     }
     const { bold, dim } = terminal.paint
     const head = ['HOST', 'PATH', 'METHODS', 'CONDITIONS', 'TARGET', 'POLICIES', 'ID'].map(bold)
     const lines = rows.map((row) => {
-      const { host, path, methods, conditions, target, policies, id } = describe(row)
+      const { host, path, methods, conditions, target, policies, id } = row
       return [
         host ?? '*',
         path ?? '*',
@@ -39,47 +38,4 @@ export const routes: Command = {
     terminal.out(`${alignColumns([head, ...lines]).join('\n')}\n`)
     return EXIT.fine
   },
-}
-
-/** The table of a document; its values are the routes themselves. */
-export function routingTable(document: Document) {
-  return buildRoutingTable(
-    document.routes.map((route) => ({
-      id: route.id,
-      ...route.match,
-      value: { ...route, use: [...document.use, ...route.use] },
-    })),
-  )
-}
-
-function describe({ host, entry }: RouteRow<RouteDocument>) {
-  return {
-    host,
-    path: entry.path,
-    methods: entry.methods,
-    conditions: [
-      ...entry.headers.map((it) => `header ${it.name}${comparison(it.kind, it.value)}`),
-      ...entry.query.map((it) => `query ${it.name}${comparison(it.kind, it.value)}`),
-      ...(entry.clientIps.length === 0 ? [] : [`ip ${entry.clientIps.join(',')}`]),
-      ...(entry.priority === 0 ? [] : [`priority ${entry.priority}`]),
-    ],
-    target: targetText(entry.value.target),
-    policies: entry.value.use.map((use) => use.id),
-    id: entry.id,
-  }
-}
-
-function comparison(kind: string, value: string): string {
-  if (kind === 'exact') return `=${value}`
-  if (kind === 'prefix') return `=${value}...`
-  return kind === 'regex' ? `~${value}` : ` ${kind}`
-}
-
-/** Where a route leads, in one line. */
-export function targetText(target: RouteDocument['target']): string {
-  if (target.kind === 'redirect') return `${target.status} -> ${target.to}`
-  if (target.kind === 'respond') return `respond ${target.status}`
-  const { services } = target
-  if (services.length === 1) return services[0]!.service
-  return services.map(({ service, weight }) => `${service}*${weight}`).join(' ')
 }

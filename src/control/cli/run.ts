@@ -21,9 +21,8 @@ export const run: Command = {
   },
   argumentsMax: 1,
   async run(args, terminal) {
-    const file = configurationFile(args.positionals[0], terminal.cwd)
     const threads = threadsOf(args.text('threads'))
-    // Most commands need neither sockets nor threads, so they do not wait for the code.
+    const file = configurationFile(args.positionals[0], terminal.cwd)
     const { EXIT_CODES, runGateway } = await import('../process/run-gateway.ts')
     const code = await runGateway({
       file,

@@ -1,9 +1,6 @@
 // `gatehouse schema`: the JSON Schema of configuration files, for editors.
-import { documentJsonSchema } from '../../config/json-schema.ts'
-import { loadForPeople } from '../../config/load.ts'
-import { policies } from '../../policies/registry.ts'
 import { type Command, EXIT } from './command.ts'
-import { configurationFile } from './configuration-file.ts'
+import { configurationFile, load } from './configuration-file.ts'
 
 export const schema: Command = {
   name: 'schema',
@@ -15,12 +12,13 @@ export const schema: Command = {
   options: {},
   argumentsMax: 1,
   async run(args, terminal) {
-    const named = args.positionals[0]
-    const all =
+    const [named] = args.positionals
+    const { documentJsonSchema } = await import('../../config/json-schema.ts')
+    const { policies } =
       named === undefined
-        ? policies
-        : (await loadForPeople(configurationFile(named, terminal.cwd))).policies
-    terminal.out(`${JSON.stringify(documentJsonSchema(all), null, 2)}\n`)
+        ? await import('../../policies/registry.ts')
+        : await load(configurationFile(named, terminal.cwd))
+    terminal.out(`${JSON.stringify(documentJsonSchema(policies), null, 2)}\n`)
     return EXIT.fine
   },
 }

@@ -34,19 +34,24 @@ function seriesRefused(sample: CollectedFamily['samples'][number]): CollectedFam
   }
 }
 
+/** A block with the text of its labels: `route="orders"`. */
+interface LabelledEntry extends MetricsEntry {
+  readonly text: string
+}
+
 function shapeText(reader: MetricsReader, shape: MetricsShape): string {
   const entries = reader
     .entries(shape)
     .filter((entry) => !shape.isSparse || hasCounted(reader, shape, entry))
-    .map((entry) => ({ ...entry, labelText: entryLabels(shape, entry) }))
+    .map((entry) => ({ ...entry, text: entryLabels(shape, entry) }))
   if (entries.length === 0) return ''
   let text = ''
   for (const family of shape.families) {
     text += header(family)
-    const write = family.type === 'histogram' ? histogramText : cellsText
-    for (const { start, labelText } of entries) {
-      text += write(reader, family, start + family.offset, labelText)
-    }
+    text +=
+      family.type === 'histogram'
+        ? histogramText(reader, family, entries)
+        : cellsText(reader, family, entries)
   }
   return text
 }
@@ -65,15 +70,16 @@ function entryLabels(shape: MetricsShape, { labels }: MetricsEntry): string {
 function cellsText(
   reader: MetricsReader,
   family: PlacedFamily,
-  start: number,
-  labels: string,
+  entries: readonly LabelledEntry[],
 ): string {
-  if (family.values === undefined) return sample(family.name, labels, reader.sum(start))
+  const { name, values, isSparse = false } = family
+  const valueLabels = values?.map((value) => label(family.label!, value)) ?? ['']
   let text = ''
-  for (const [index, value] of family.values.entries()) {
-    const count = reader.sum(start + index)
-    if (family.isSparse === true && count === 0) continue
-    text += sample(family.name, joined(labels, label(family.label!, value)), count)
+  for (const { start, text: labels } of entries) {
+    for (let index = 0; index < valueLabels.length; index++) {
+      const count = reader.sum(start + family.offset + index)
+      if (count !== 0 || !isSparse) text += sample(name, joined(labels, valueLabels[index]!), count)
+    }
   }
   return text
 }
@@ -81,19 +87,22 @@ function cellsText(
 /** Buckets hold what is in them alone; here each includes those below it. */
 function histogramText(
   reader: MetricsReader,
-  { name, bounds = [] }: PlacedFamily,
-  start: number,
-  labels: string,
+  { name, offset, bounds = [] }: PlacedFamily,
+  entries: readonly LabelledEntry[],
 ): string {
+  const bucketLabels = [...bounds.map(String), '+Inf'].map((bound) => label('le', bound))
   let text = ''
-  let count = 0
-  for (let bucket = 0; bucket <= bounds.length; bucket++) {
-    count += reader.sum(start + bucket)
-    const bound = bucket < bounds.length ? String(bounds[bucket]) : '+Inf'
-    text += sample(`${name}_bucket`, joined(labels, label('le', bound)), count)
+  for (const { start, text: labels } of entries) {
+    const first = start + offset
+    let count = 0
+    for (let bucket = 0; bucket <= bounds.length; bucket++) {
+      count += reader.sum(first + bucket)
+      text += sample(`${name}_bucket`, joined(labels, bucketLabels[bucket]!), count)
+    }
+    text += sample(`${name}_sum`, labels, reader.sum(first + bounds.length + 1))
+    text += sample(`${name}_count`, labels, count)
   }
-  text += sample(`${name}_sum`, labels, reader.sum(start + bounds.length + 1))
-  return text + sample(`${name}_count`, labels, count)
+  return text
 }
 
 function collectedText(family: CollectedFamily): string {
@@ -120,5 +129,6 @@ function label(name: string, value: string): string {
 }
 
 function joined(labels: string, last: string): string {
-  return labels === '' ? last : `${labels},${last}`
+  if (labels === '' || last === '') return labels + last
+  return `${labels},${last}`
 }

@@ -256,6 +256,7 @@ const REFUSED: readonly [source: string, problem: RegExp][] = [
   ["(request.path == '/a'", /this "\(" is never closed \(at character 1\)/],
   ["request.path == '/a')", /this "\)" closes nothing \(at character 21\)/],
   ["request.headers['a') == 'b'", /expected "]" for the "\[" before, found "\)"/],
+  ["request.path constructor '/a'", /expected an operator like && or == before constructor/],
   ["request.path '/a'", /expected an operator like && or == before '\/a' \(at character 14\)/],
   ["request.path == '/a' ; true", /";" has no meaning here/],
   ["true &&\n  request.path = 'a'", /\(at line 2, character 16\)/],

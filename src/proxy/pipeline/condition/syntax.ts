@@ -12,14 +12,14 @@ const TOKEN =
   /\s+|\/\/[^\n]*|(?<text>[rRbB]?(?:"""[\s\S]*?"""|'''[\s\S]*?'''|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'))|(?<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?u?)|(?<word>[A-Za-z_][A-Za-z0-9_]*)|(?<operator>&&|\|\||[=!<>]=|[<>!?:.,+*/%-])|(?<open>[([{])|(?<close>[)\]}])|(?<stray>[\s\S])/gy
 
 /** Words of other languages, and what stands for them here. */
-const FOREIGN: Readonly<Record<string, string>> = {
-  and: '&&',
-  or: '||',
-  not: '!',
-  '=': '==',
-  '&': '&&',
-  '|': '||',
-}
+const FOREIGN: ReadonlyMap<string, string> = new Map([
+  ['and', '&&'],
+  ['or', '||'],
+  ['not', '!'],
+  ['=', '=='],
+  ['&', '&&'],
+  ['|', '||'],
+])
 
 const CLOSING: Readonly<Record<string, string>> = { '(': ')', '[': ']', '{': '}' }
 const PREFIX_OPERATORS = new Set(['!', '-'])
@@ -89,8 +89,8 @@ class Reader {
     for (const token of this.#tokens) {
       const { kind, text } = token
       const isOperator = kind === 'operator' || (kind === 'word' && text === 'in')
-      if (kind === 'word' && FOREIGN[text] !== undefined && !(wantsValue && text !== 'not')) {
-        this.#fail(`"${text}" is no operator; did you mean "${FOREIGN[text]}"?`, token)
+      if (kind === 'word' && FOREIGN.has(text) && !(wantsValue && text !== 'not')) {
+        this.#fail(`"${text}" is no operator; did you mean "${FOREIGN.get(text)}"?`, token)
       }
       if (wantsValue) {
         const closesEmpty =
@@ -116,7 +116,7 @@ class Reader {
     const { text } = token
     if (text === '"' || text === "'")
       this.#fail(`the text that begins here has no closing ${text}`, token)
-    const meant = FOREIGN[text]
+    const meant = FOREIGN.get(text)
     if (meant !== undefined) this.#fail(`"${text}" is no operator; did you mean "${meant}"?`, token)
     this.#fail(`"${text}" has no meaning here`, token)
   }
