@@ -43,13 +43,18 @@ function policiesPage(): string {
     settingsTable(useOptionsJsonSchema()),
     ...policies.map((policy) => {
       const link = `[More](../../${policyFile(policy)})`
-      return [`## ${policy.name}`, `${policy.summary} ${link}`, ...policyParts(policy)].join('\n\n')
+      return [
+        `## ${policy.name}`,
+        `${policy.summary} ${link}`,
+        ...policyTables(policy),
+        ...policyExamples(policy),
+      ].join('\n\n')
     }),
   )
 }
 
 /** What the reference and a policy's own page both say. */
-function policyParts(policy: PolicyDefinition): string[] {
+function policyTables(policy: PolicyDefinition): string[] {
   const facts = [
     ...(policy.needs ?? []).map((fact) => `It needs \`${fact}\` from a policy before it.`),
     ...(policy.provides ?? []).map((fact) => `It provides \`${fact}\` to policies after it.`),
@@ -57,12 +62,13 @@ function policyParts(policy: PolicyDefinition): string[] {
   const sections = settingsSections(settingsJsonSchema(policy)).map(({ path, table }) =>
     path === '' ? table : `\`${path}\`:\n\n${table}`,
   )
-  const examples = policy.examples.map((example) => `  - ${inlineYaml({ [policy.name]: example })}`)
-  return [
-    ...(facts.length === 0 ? [] : [facts.join(' ')]),
-    ...sections,
-    ...(examples.length === 0 ? [] : [`\`\`\`yaml\nuse:\n${examples.join('\n')}\n\`\`\``]),
-  ]
+  return [...(facts.length === 0 ? [] : [facts.join(' ')]), ...sections]
+}
+
+function policyExamples({ name, examples }: PolicyDefinition): string[] {
+  if (examples.length === 0) return []
+  const lines = examples.map((example) => `  - ${inlineYaml({ [name]: example })}`)
+  return [`\`\`\`yaml\nuse:\n${lines.join('\n')}\n\`\`\``]
 }
 
 function errorsPage(): string {
@@ -95,7 +101,7 @@ function policyFile({ name }: PolicyDefinition): string {
 
 /** A policy's page with its generated part renewed; a new part, or a new page, where there is none yet. */
 function policyPage(policy: PolicyDefinition): string {
-  const generated = [BEGIN, ...policyParts(policy), END].join('\n\n')
+  const generated = [BEGIN, ...policyTables(policy), END].join('\n\n')
   const file = join(root, policyFile(policy))
   const text = existsSync(file)
     ? readFileSync(file, 'utf8')

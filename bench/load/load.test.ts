@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
+import { heldAgainst } from './budgets.ts'
 import { percentile, readWrkReport } from './load-tools.ts'
 import { cpuSeconds } from './processes.ts'
 import { median, medianOf, type ScenarioResult, table } from './report.ts'
@@ -68,6 +69,23 @@ test('the table compares medians with nginx', () => {
       .map((cell) => cell.trim()),
     ['gatehouse', '35.0', '1.75', '30.0–40.0', '1,000'],
   )
+})
+
+test('budgets are held against what was measured, and against nothing else', () => {
+  const round = (subject: string, cpuMicros: number) => ({
+    subject,
+    round: 1,
+    values: { cpuMicros },
+  })
+  const result: ScenarioResult = {
+    scenario: scenarios[0]!,
+    measurements: [round('gatehouse', 32), round('nginx', 20), round('node:http+undici', 80)],
+  }
+  const held = heldAgainst([result]).map(({ ratio, limit, isKept }) => [ratio, limit, isKept])
+  assert.deepEqual(held, [
+    [1.6, 1.5, false],
+    [2.5, 2.5, true],
+  ])
 })
 
 test('routes are all different, half of them with a parameter', () => {

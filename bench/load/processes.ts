@@ -91,12 +91,6 @@ export function cpuSeconds(pid: number): number {
   return ticks / ticksPerSecond
 }
 
-/** Resident bytes of a process and its descendants. */
-export function residentBytes(pid: number): number {
-  const pages = family(pid).map((member) => Number(statOf(member)?.[21] ?? 0))
-  return pages.reduce((sum, count) => sum + count, 0) * 4096
-}
-
 /** A process and all that descend from it, ancestors first. */
 function family(pid: number): number[] {
   const parents = new Map<number, number>()

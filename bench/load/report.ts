@@ -87,8 +87,8 @@ function markdown(rows: readonly string[][]): string {
   return [line(rows[0]!), line(rule), ...rows.slice(1).map(line)].join('\n')
 }
 
-/** The whole run as a page. */
-export function page(run: Run): string {
+/** The whole run as a page; `budgets` is a Markdown list, or empty. */
+export function page(run: Run, budgets: string): string {
   const { machine, versions, options, startedAt } = run
   const programs = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
   const sections = run.results.map((result) => `## ${result.scenario.title}\n\n${table(result)}`)
@@ -101,12 +101,13 @@ export function page(run: Run): string {
       'processes of the program under test. Values are medians over the rounds, which alternate ' +
       'between the programs. Repeat with `npm run bench`.',
     ...sections,
+    ...(budgets === '' ? [] : [`## Budgets\n\n${budgets}`]),
     '',
   ].join('\n\n')
 }
 
 /** Writes `<date>-<what>.md` and `.json`; resolves with the path of the page. */
-export function writeResults(run: Run, folder: string, what: string): string {
+export function writeResults(run: Run, budgets: string, folder: string, what: string): string {
   const name = join(folder, `${run.startedAt.toISOString().slice(0, 10)}-${what}`)
   const results = run.results.map(({ scenario, measurements }) => ({
     scenario: scenario.name,
@@ -115,6 +116,6 @@ export function writeResults(run: Run, folder: string, what: string): string {
   }))
   mkdirSync(folder, { recursive: true })
   writeFileSync(`${name}.json`, `${JSON.stringify({ ...run, results }, null, 2)}\n`)
-  writeFileSync(`${name}.md`, page(run))
+  writeFileSync(`${name}.md`, page(run, budgets))
   return `${name}.md`
 }

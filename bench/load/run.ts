@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { benchTools, findTool } from '../../scripts/debian-tools.ts'
+import { budgetList } from './budgets.ts'
 import { describeMachine } from './machine.ts'
 import { type Options, readOptions, usage } from './options.ts'
 import { freePort, start, stop, stopAll } from './processes.ts'
@@ -13,13 +14,22 @@ import { type Measurement, medianOf, type ScenarioResult, table, writeResults } 
 import { type Running, type Scenario, scenarios } from './scenarios.ts'
 import type { Setup, Subject } from './subject.ts'
 import { caddy } from './subjects/caddy.ts'
-import { gatehouse } from './subjects/gatehouse.ts'
+import { gatehouse, gatehouse10Routes, gatehouse10000Routes } from './subjects/gatehouse.ts'
 import { haproxy } from './subjects/haproxy.ts'
 import { nginx } from './subjects/nginx.ts'
 import { nodeHttpRequest, nodeHttpUndici } from './subjects/node-http.ts'
 import { startUpstream } from './upstream.ts'
 
-const subjects = [gatehouse, nginx, haproxy, caddy, nodeHttpUndici, nodeHttpRequest]
+const subjects: readonly Subject[] = [
+  gatehouse,
+  gatehouse10Routes,
+  gatehouse10000Routes,
+  nginx,
+  haproxy,
+  caddy,
+  nodeHttpUndici,
+  nodeHttpRequest,
+]
 const warmUpSeconds = 2
 
 const folder = mkdtempSync(join(tmpdir(), 'gatehouse-bench-'))
@@ -69,8 +79,11 @@ async function main(): Promise<number> {
   const versions = Object.fromEntries(here.map((subject) => [subject.name, subject.version()!]))
   const { only, rounds, seconds, threads } = options
   const run = { startedAt, machine, versions, options: { only, rounds, seconds, threads }, results }
+  const budgets = budgetList(results)
+  if (budgets !== '') console.log(`\nBudgets\n\n${budgets}`)
   if (options.out !== null) {
-    console.log(`\nwritten to ${writeResults(run, options.out, options.name)}`)
+    const path = writeResults(run, budgets, options.out, options.name)
+    console.log(`\nwritten to ${path}`)
   }
   return 0
 }
@@ -112,7 +125,7 @@ async function startSubject(subject: Subject, scenario: Scenario, bench: Bench) 
   const setup = { scenario: scenario.name, folder: own, port, ...bench }
   const child = await start(subject.prepare(setup), own, port)
   const url = scenario.name === 'tls' ? `https://localhost:${port}` : `http://127.0.0.1:${port}`
-  const running: Running = { url, pid: child.pid!, folder: own }
+  const running: Running = { url, pid: child.pid!, folder: own, routes: subject.routes ?? 1 }
   return { name: subject.name, child, running }
 }
 
@@ -127,7 +140,7 @@ async function nginxPeak(results: readonly ScenarioResult[], bench: Bench): Prom
   return medianOf(result, 'nginx', 'perSecond')
 }
 
-/** Those that are named; all of them if none is. Throws on a name that nothing has. */
+/** Those that are named, `gatehouse` meaning all that begin with it; all of them if none is. Throws on a name that nothing has. */
 function chosen<T extends { name: string }>(
   all: readonly T[],
   only: readonly string[],
@@ -136,7 +149,7 @@ function chosen<T extends { name: string }>(
   const unknown = only.find((name) => !known.includes(name))
   if (unknown !== undefined)
     throw new Error(`Nothing is called ${unknown}; there is ${known.join(', ')}`)
-  const named = all.filter(({ name }) => only.includes(name))
+  const named = all.filter(({ name }) => only.some((word) => `${name}-`.startsWith(`${word}-`)))
   return named.length > 0 ? named : all
 }
 

@@ -5,8 +5,7 @@
 export type ScenarioName =
   | 'small-json'
   | 'policies'
-  | 'routes-10'
-  | 'routes-10000'
+  | 'routes'
   | 'post-16kb'
   | 'tls'
   | 'stream-1gb'
@@ -35,6 +34,8 @@ export interface Command {
 /** A program under test. */
 export interface Subject {
   readonly name: string
+  /** How many routes it has in the scenario `routes`; those are all requested. */
+  readonly routes?: number
   readonly scenarios: readonly ScenarioName[]
   /** Its version, or null if this machine does not have it. */
   version(): string | null

@@ -39,8 +39,7 @@ export function plainJsonSchema(policies: readonly PolicyDefinition[]): JsonSche
 const REFERENCE: JsonSchema = {
   type: 'string',
   pattern: '\\$\\{(env|file):[^}]+\\}',
-  description:
-    'A reference: `$' + '{env:NAME}`, `$' + '{env:NAME:-default}` or `$' + '{file:path}`.',
+  description: 'A reference: `${env:NAME}`, `${env:NAME:-default}` or `${file:path}`.',
 }
 
 /** Lets a reference stand wherever not every text would do. */

@@ -105,7 +105,8 @@ function isPolicy(value: unknown): value is PolicyDefinition {
     typeof name === 'string' &&
     POLICY_NAME.test(name) &&
     typeof settings === 'object' &&
-    typeof settings.safeParse === 'function' &&
+    settings !== null &&
+    '_zod' in settings &&
     typeof create === 'function'
   )
 }

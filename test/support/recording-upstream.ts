@@ -199,6 +199,17 @@ export class RecordingUpstream {
     return upstream
   }
 
+  /** Starts a service that records nothing and hands out its sockets as they are, for large streams. */
+  static async startRaw(onSocket: (socket: Socket) => void): Promise<RecordingUpstream> {
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      socket.on('error', () => {})
+      onSocket(socket)
+    })
+    const upstream = new RecordingUpstream(server)
+    await upstream.#listen()
+    return upstream
+  }
+
   #record(socket: Socket): UpstreamConnection {
     const connection = new UpstreamConnection(this.connections.length, socket, this.#changes)
     this.connections.push(connection)

@@ -43,8 +43,7 @@ const stickySchema = z.strictObject({
     .string()
     .min(32, 'must be 32 characters or more')
     .describe(
-      'Key that signs the cookie; the same on every node. Give it by reference: `$' +
-        '{env:NAME}`.',
+      'Key that signs the cookie; the same on every node. Give it by reference: `${env:NAME}`.',
     ),
   secure: z
     .boolean()

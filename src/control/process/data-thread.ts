@@ -1,4 +1,4 @@
-// What a data-plane thread runs: a data plane on the shared state, its log on the way to the writer.
+// What a data-plane thread runs: the policies, the log and the data plane, under the control plane's calls.
 import { parentPort, workerData } from 'node:worker_threads'
 import { importPlugins } from '../../config/plugins.ts'
 import { createDataPlane } from '../../gateway/data-plane.ts'
@@ -12,7 +12,7 @@ const port = parentPort!
 const data = workerData as ThreadData
 const { shared, threadIndex } = data
 const all = [...policies, ...(await importPlugins(data.plugins))]
-const log = new ThreadLog(data, (batch) => port.postMessage({ log: batch }))
+const log = new ThreadLog(data, (batch) => port.postMessage(batch))
 const plane = createDataPlane({
   shared,
   threadIndex,

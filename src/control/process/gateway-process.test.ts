@@ -42,24 +42,24 @@ async function connectionPerThread(port: number, threads: number): Promise<Conne
 
 describe('starting and stopping', () => {
   test('SIGTERM ends it with 0 after the running request, and leaves no process', async () => {
-    const gateway = await RunningGateway.start({ configuration: ANY_PORT, threads: 2 })
-    const { pid } = await ask(gateway.port)
-    assert.deepEqual(childrenOf(gateway.pid), [pid])
-    const busy = new Connection(gateway.port)
-    const idle = new Connection(gateway.port)
-    await idle.ask('/')
-    const slow = busy.ask('/slow')
-    await eventually(
-      async () => (await fetchText(gateway.adminPort, '/readyz')).startsWith('200'),
-      () => 'readiness',
-    )
-    gateway.signal('SIGTERM')
-    assert.equal((await slow).pid, pid)
-    assert.equal(await gateway.exited, 0)
-    await Promise.all([busy.closed, idle.closed])
-    assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' })
-    await assert.rejects(ask(gateway.port), /ECONNREFUSED/)
-    await gateway.stop()
+    await withGateway({ threads: 2 }, async (gateway) => {
+      const { pid } = await ask(gateway.port)
+      assert.deepEqual(childrenOf(gateway.pid), [pid])
+      const busy = new Connection(gateway.port)
+      const idle = new Connection(gateway.port)
+      await idle.ask('/')
+      const slow = busy.ask('/slow')
+      await eventually(
+        async () => (await fetchText(gateway.adminPort, '/readyz')).startsWith('200'),
+        () => 'readiness',
+      )
+      gateway.signal('SIGTERM')
+      assert.equal((await slow).pid, pid)
+      assert.equal(await gateway.exited, 0)
+      await Promise.all([busy.closed, idle.closed])
+      assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' })
+      await assert.rejects(ask(gateway.port), /ECONNREFUSED/)
+    })
   })
 
   test('while it drains, the admin API says so', () =>
@@ -122,22 +122,22 @@ describe('starting and stopping', () => {
     }))
 
   test('when the parent is killed, the gateway process ends and frees the port', async () => {
-    const gateway = await RunningGateway.start({ configuration: ANY_PORT })
-    const { pid } = await ask(gateway.port)
-    gateway.signal('SIGKILL')
-    await gateway.exited
-    await eventually(
-      () => {
-        try {
-          return !process.kill(pid, 0)
-        } catch {
-          return true
-        }
-      },
-      () => 'the gateway process to end',
-    )
-    await assert.rejects(ask(gateway.port), /ECONNREFUSED/)
-    await gateway.stop()
+    await withGateway({}, async (gateway) => {
+      const { pid } = await ask(gateway.port)
+      gateway.signal('SIGKILL')
+      await gateway.exited
+      await eventually(
+        () => {
+          try {
+            return !process.kill(pid, 0)
+          } catch {
+            return true
+          }
+        },
+        () => 'the gateway process to end',
+      )
+      await assert.rejects(ask(gateway.port), /ECONNREFUSED/)
+    })
   })
 })
 

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import net from 'node:net'
 import { threadId } from 'node:worker_threads'
 import type { Document } from '../../config/schema.ts'
+import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
 import type { DataPlane, ListenSource, PlaneListener } from '../../gateway/plane.ts'
 
 /**
@@ -19,7 +20,7 @@ export class TestPlane implements DataPlane {
   readonly #sockets = new Map<net.Socket, boolean>()
   #generation = 0
   #via = ''
-  #endpoints: unknown = null
+  #services = 0
   #running = 0
   #isDraining = false
 
@@ -57,7 +58,7 @@ export class TestPlane implements DataPlane {
   }
 
   updateEndpoints(update: unknown): void {
-    this.#endpoints = update
+    this.#services = (update as EndpointsUpdate).services.length
   }
 
   async drain(timeoutMs: number): Promise<void> {
@@ -113,7 +114,7 @@ export class TestPlane implements DataPlane {
       thread: this.#index,
       threadId,
       pid: process.pid,
-      endpoints: this.#endpoints,
+      services: this.#services,
     })
     const connection = this.#isDraining ? 'close' : 'keep-alive'
     socket.write(

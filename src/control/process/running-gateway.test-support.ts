@@ -6,7 +6,7 @@ import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Changes } from '../../../test/support/changes.ts'
+import { Changes, PATIENCE_MS } from '../../../test/support/changes.ts'
 
 /** Who answered, as the test plane tells it. */
 export interface Answer {
@@ -47,10 +47,11 @@ export class RunningGateway {
   }: RunSettings) {
     this.file = join(this.#folder, 'gatehouse.yaml')
     this.write(configuration)
-    const script = fileURLToPath(new URL('./test-run.test-support.ts', import.meta.url))
+    const script = fileURLToPath(new URL('./run.test-support.ts', import.meta.url))
     const [program, ...before] = command
     const run = [...before, script, this.file, String(threads), watch ? 'watch' : '']
-    this.#process = spawn(program!, run, { stdio: ['ignore', 'pipe', 'pipe', ...stdio] })
+    // It ends when its standard input does: with this process, however that ends.
+    this.#process = spawn(program!, run, { stdio: ['pipe', 'pipe', 'pipe', ...stdio] })
     for (const stream of [this.#process.stdout!, this.#process.stderr!]) {
       stream.setEncoding('utf8').on('data', (text) => {
         this.output += text
@@ -115,7 +116,9 @@ export class RunningGateway {
   /** Ends it as a supervisor would; returns the exit code. */
   async stop(): Promise<number | null> {
     if (this.#exit === null) this.signal('SIGTERM')
+    const deadline = setTimeout(() => this.#process.stdin!.end(), PATIENCE_MS)
     const code = await this.exited
+    clearTimeout(deadline)
     rmSync(this.#folder, { recursive: true, force: true })
     return code
   }

@@ -1,7 +1,8 @@
-// The certificates of a listener: which one a client gets (SNI, RFC 6066 3), and taking new ones in
-// while connections go on.
-import { X509Certificate } from 'node:crypto'
+// The certificates of a listener: which one a client gets (RFC 6066 3), on what terms sessions are made
+// and resumed, and the TLS server that encrypts what the listener accepts.
+import { constants, createHash, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import type net from 'node:net'
 import tls from 'node:tls'
 
 /** One certificate as configured. */
@@ -20,73 +21,101 @@ export interface ListenerTls {
   readonly clientCa: string | null
 }
 
-/** The certificates of one listener. */
-export class CertificateStore {
-  readonly #settings: ListenerTls
-  #contexts = new Map<string, tls.SecureContext>()
-  #first: tls.SecureContext | null = null
-  #loaded = ''
+/**
+ * Forward secrecy and authenticated encryption only (RFC 9325 4.2); the cheapest cipher that a client
+ * with AES in hardware has comes first.
+ */
+const CIPHERS = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+].join(':')
 
-  private constructor(settings: ListenerTls) {
-    this.#settings = settings
-  }
+/** The certificates of one listener as they were read at one moment. */
+export class Certificates {
+  readonly settings: ListenerTls
+  /** What the files held. */
+  readonly contents: string
+  /** For clients that name no host, or one that nothing else is for. */
+  readonly first: tls.SecureContextOptions
+  readonly #byName = new Map<string, tls.SecureContext>()
 
-  /** Reads all files. @throws Error naming the file that cannot be used. */
-  static async load(settings: ListenerTls): Promise<CertificateStore> {
-    const store = new CertificateStore(settings)
-    await store.reload()
-    return store
-  }
-
-  /**
-   * Reads the files again; new handshakes use what they hold now, open connections go on.
-   * @returns whether anything changed.
-   * @throws Error when a file cannot be used; the certificates in use stay.
-   */
-  async reload(): Promise<boolean> {
-    const { certificates, clientCa, minVersion } = this.#settings
-    const ca = clientCa === null ? null : await readFile(clientCa, 'utf8')
-    const texts: { cert: string; key: string }[] = []
-    for (const files of certificates) {
-      texts.push({
-        cert: await readFile(files.cert, 'utf8'),
-        key: await readFile(files.key, 'utf8'),
-      })
-    }
-    const loaded = JSON.stringify([texts, ca])
-    if (loaded === this.#loaded) return false
-    const contexts = new Map<string, tls.SecureContext>()
-    let first: tls.SecureContext | null = null
-    for (const [index, { cert, key }] of texts.entries()) {
-      const files = certificates[index]!
-      let context: tls.SecureContext
+  /** @throws Error naming the files that do not work together. */
+  constructor(settings: ListenerTls, texts: readonly string[], contents: string) {
+    this.settings = settings
+    this.contents = contents
+    const common = contextOptions(settings, texts.at(-1)!)
+    for (const [index, files] of settings.certificates.entries()) {
+      const [cert = '', key = ''] = texts.slice(2 * index)
       try {
-        context = tls.createSecureContext({
-          cert,
-          key,
-          minVersion: minVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
-          ...(ca === null ? {} : { ca }),
-        })
+        const context = tls.createSecureContext({ ...common, cert, key })
+        for (const host of files.hosts.length > 0 ? files.hosts : certificateHosts(cert)) {
+          const name = host.toLowerCase()
+          if (!this.#byName.has(name)) this.#byName.set(name, context)
+        }
       } catch (error) {
         throw new Error(`${files.cert} with ${files.key}: ${(error as Error).message}`)
       }
-      first ??= context
-      for (const host of files.hosts.length > 0 ? files.hosts : certificateHosts(cert)) {
-        if (!contexts.has(host.toLowerCase())) contexts.set(host.toLowerCase(), context)
-      }
     }
-    this.#contexts = contexts
-    this.#first = first
-    this.#loaded = loaded
-    return true
+    this.first = { ...common, cert: texts[0]!, key: texts[1]! }
   }
 
-  /** The certificate for a server name: its own, that of its wildcard, or the first. */
-  find(serverName: string): tls.SecureContext {
+  /** The certificate for a server name: its own or that of its wildcard; undefined leaves the first. */
+  find(serverName: string): tls.SecureContext | undefined {
     const name = serverName.toLowerCase()
     const dot = name.indexOf('.')
-    const wildcard = dot === -1 ? '' : `*${name.slice(dot)}`
-    return this.#contexts.get(name) ?? this.#contexts.get(wildcard) ?? this.#first!
+    return this.#byName.get(name) ?? (dot < 0 ? undefined : this.#byName.get(`*${name.slice(dot)}`))
+  }
+}
+
+/**
+ * Reads all files of a listener.
+ * @returns `before` itself if they hold what they held then.
+ * @throws Error naming the file that cannot be used.
+ */
+export async function loadCertificates(
+  settings: ListenerTls,
+  before: Certificates | null = null,
+): Promise<Certificates> {
+  const texts: string[] = []
+  for (const { cert, key } of settings.certificates) {
+    texts.push(await readFile(cert, 'utf8'), await readFile(key, 'utf8'))
+  }
+  texts.push(settings.clientCa === null ? '' : await readFile(settings.clientCa, 'utf8'))
+  const contents = JSON.stringify(texts)
+  return contents === before?.contents ? before : new Certificates(settings, texts, contents)
+}
+
+function contextOptions(settings: ListenerTls, clientCa: string): tls.SecureContextOptions {
+  if (settings.clientCa !== null) requireCertificate(clientCa, settings.clientCa)
+  return {
+    minVersion: settings.minVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
+    ciphers: CIPHERS,
+    honorCipherOrder: true,
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+    // A session that one set of client authorities let in must not resume under another: the resumed
+    // handshake looks at no certificate. The ticket keys are the same everywhere, this is not.
+    sessionIdContext: createHash('sha256').update(clientCa).digest('hex').slice(0, 32),
+    ...(clientCa === '' ? {} : { ca: clientCa }),
+  }
+}
+
+/**
+ * Makes sure that a file of authorities names one: OpenSSL takes an empty one for none given, and then
+ * trusts everybody that the public authorities vouch for.
+ * @throws Error naming the file.
+ */
+export function requireCertificate(pem: string, file: string): void {
+  try {
+    new X509Certificate(pem)
+  } catch {
+    throw new Error(`${file} holds no certificate`)
   }
 }
 
@@ -96,23 +125,47 @@ function certificateHosts(pem: string): string[] {
 }
 
 /**
- * The options of a TLS server on these certificates.
+ * A TLS server for sockets that someone else accepts: each goes in with `emit('connection', socket)`,
+ * its place is bounded by the caller from then on. Nothing of it outlives its sockets, so that new
+ * certificates or ticket keys simply come with another server.
  * @param ticketKeys 48 bytes, the same in all threads, so that a session resumes in any of them.
+ * @param onSecure takes a client whose handshake is done; the others are closed.
  */
-export function serverOptions(
-  store: CertificateStore,
-  settings: ListenerTls,
+export function createTlsServer(
+  certificates: Certificates,
   ticketKeys: Buffer,
-): tls.TlsOptions {
-  return {
-    SNICallback: (name, done) => done(null, store.find(name)),
+  handshakeTimeoutMs: number,
+  onSecure: (socket: tls.TLSSocket) => void,
+): tls.Server {
+  const wantsClientCertificate = certificates.settings.clientCa !== null
+  const server = tls.createServer({
+    ...certificates.first,
+    SNICallback: (name, done) => done(null, certificates.find(name)),
     // HTTP/2 joins this list with its own codec; a client that asks for it alone is refused until then.
     ALPNProtocols: ['http/1.1'],
-    minVersion: settings.minVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
-    requestCert: settings.clientCa !== null,
-    rejectUnauthorized: settings.clientCa !== null,
-    handshakeTimeout: 10_000,
+    requestCert: wantsClientCertificate,
+    rejectUnauthorized: wantsClientCertificate,
+    handshakeTimeout: handshakeTimeoutMs,
     ticketKeys,
-    sessionIdContext: 'gatehouse',
-  }
+  })
+  server.on('secureConnection', (socket) => {
+    socket.resetAndDestroy = resetTransport
+    // A broken record is only reported; nothing more can be read after it.
+    socket.on('error', destroySelf)
+    onSecure(socket)
+  })
+  server.on('tlsClientError', (_error, socket) => socket.destroy())
+  return server
+}
+
+/** What TLSSocket inherits and refuses: ends the TCP connection below with a RST. */
+function resetTransport(this: tls.TLSSocket): tls.TLSSocket {
+  const transport = (this as unknown as { _parent?: net.Socket })._parent
+  if (transport === undefined) this.destroy()
+  else transport.resetAndDestroy()
+  return this
+}
+
+function destroySelf(this: tls.TLSSocket): void {
+  this.destroy()
 }

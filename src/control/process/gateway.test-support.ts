@@ -2,4 +2,4 @@
 import { openAdmin } from '../admin/admin-server.ts'
 import { serveParent } from './gateway-process.ts'
 
-serveParent({ threadEntry: new URL('./test-thread.test-support.ts', import.meta.url), openAdmin })
+serveParent({ threadEntry: new URL('./thread.test-support.ts', import.meta.url), openAdmin })

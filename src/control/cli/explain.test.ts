@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { CommandFolder, SHOP } from './cli.test-support.ts'
+
+const folder = new CommandFolder()
+
+describe('explain', () => {
+  async function explained(...args: string[]) {
+    folder.write('gatehouse.yaml', SHOP)
+    return JSON.parse((await folder.run('explain', ...args, '--json')).out)
+  }
+
+  test('says who takes a request, who lost and why, what runs, and what is sent where', async () => {
+    const args = ['GET', 'http://shop.example/users/J%C3%BC?q=1', '-H', 'X-Version: 2']
+    const { candidates, otherRoutes, route, params, policies, forward, refused } = await explained(
+      ...args,
+    )
+    assert.deepEqual(
+      candidates.map((it: Record<string, unknown>) => [it.id, it.matched, it.reason]),
+      [
+        ['GET:/users/{id}', true, 'matched'],
+        ['/users/*', false, 'would match, outranked by GET:/users/{id}'],
+      ],
+    )
+    assert.equal(otherRoutes, 2)
+    assert.equal(route, 'GET:/users/{id}')
+    assert.deepEqual(params, { id: 'Jü' })
+    assert.equal(refused, null)
+    assert.deepEqual(
+      policies.map(({ id, mode }: Record<string, unknown>) => [id, mode]),
+      [
+        ['request-id', 'enforce'],
+        ['small', 'shadow'],
+      ],
+    )
+    assert.equal(forward.target, '/v2/J%C3%BC?q=1')
+    assert.equal(forward.host, 'shop.example')
+    assert.deepEqual(forward.services, [
+      {
+        service: 'users',
+        share: 75,
+        balance: 'p2c',
+        endpoints: [{ url: 'http://127.0.0.1:4001', weight: 1 }],
+      },
+      {
+        service: 'orders',
+        share: 25,
+        balance: 'round-robin',
+        endpoints: [
+          { url: 'http://127.0.0.1:4002', weight: 1 },
+          { url: 'http://127.0.0.1:4003', weight: 3 },
+        ],
+      },
+    ])
+  })
+
+  test('says which condition a route lost by', async () => {
+    const { candidates, route } = await explained('GET', '/users/7')
+    assert.equal(candidates[0].reason, 'header x-version')
+    assert.equal(route, '/users/*')
+    assert.equal((await explained('GET', '/users/7', '--all')).candidates.length, 4)
+  })
+
+  test('says what Gatehouse answers itself', async () => {
+    assert.deepEqual((await explained('GET', '/nowhere')).refused, {
+      status: 404,
+      code: 'route_not_found',
+      reason: 'no route takes it',
+    })
+    assert.equal((await explained('GET', '/users/../x')).refused.code, 'bad_target')
+    assert.match((await explained('GET', '/users//x')).refused.reason, /does not allow it/)
+    assert.deepEqual((await explained('GET', 'http://OLD.example:81/?a')).redirect, {
+      status: 308,
+      location: '/new?a',
+    })
+    assert.deepEqual((await explained('GET', '/ping')).respond, { status: 200, body: 'pong' })
+  })
+
+  test('says the same to people', async () => {
+    folder.write('gatehouse.yaml', SHOP)
+    const { out } = await folder.run(
+      'explain',
+      'GET',
+      '/users/7',
+      '-H',
+      'X-Version: 2',
+      '--from',
+      '192.0.2.1',
+    )
+    assert.equal(
+      out,
+      `GET /users/7  host (none), from 192.0.2.1
+
+Routes, in the order in which they are tried
+  + GET:/users/{id}  * /users/{id} -> users*3 orders*1  takes it
+  - /users/*         * /users/* -> users                would match, outranked by GET:/users/{id}
+  2 for other hosts and paths
+
+Policies, in the order in which they run
+  1. request-id
+  2. small       body-limit, shadow: never acts, when request.method == 'PUT'
+
+Forwarded
+  parameters  id=7
+  target      /v2/7
+  host        (none)
+  service     users (75 %), p2c
+  endpoint    http://127.0.0.1:4001
+  service     orders (25 %), round-robin
+  endpoint    http://127.0.0.1:4002
+  endpoint    http://127.0.0.1:4003 weight 3
+`,
+    )
+  })
+})

@@ -1,0 +1,45 @@
+// The keys of TLS session tickets: the same in all threads, so that a session resumes in any of them, and
+// replaced every day, so that a stolen one opens no older connection (RFC 9325 3.4).
+import { randomFillSync } from 'node:crypto'
+import type { Clock } from '../lib/clock.ts'
+
+/** What node takes: a name, a key for the authentication and one for the encryption of tickets. */
+export const TICKET_KEYS_BYTES = 48
+const LIFETIME_MS = 86_400_000
+
+/** One thread's hand on the keys that all share. */
+export class TicketKeys {
+  /** As this thread uses them. */
+  current: Buffer
+  readonly #shared: Uint8Array
+  readonly #replaces: boolean
+  readonly #clock: Clock
+  #replacedAt: number
+
+  /**
+   * @param shared TICKET_KEYS_BYTES in shared memory.
+   * @param replaces whether this thread is the one that replaces them.
+   */
+  constructor(shared: Uint8Array, replaces: boolean, clock: Clock) {
+    this.#shared = shared
+    this.#replaces = replaces
+    this.#clock = clock
+    this.#replacedAt = clock.now()
+    this.current = Buffer.from(shared)
+  }
+
+  /**
+   * Follows the shared keys, and replaces them when their day is over. A copy that was taken while
+   * another thread wrote is put right by the next call; until then sessions just do not resume.
+   * @returns whether `current` is another one now.
+   */
+  refresh(): boolean {
+    if (this.#replaces && this.#clock.now() - this.#replacedAt >= LIFETIME_MS) {
+      this.#replacedAt = this.#clock.now()
+      randomFillSync(this.#shared)
+    }
+    if (this.current.equals(this.#shared)) return false
+    this.current = Buffer.from(this.#shared)
+    return true
+  }
+}
