@@ -19,13 +19,15 @@ function runTests(filter: string, environment: Record<string, string> = {}) {
 
 before(() => {
   mkdirSync(join(root, 'test'))
-  for (const name of ['test.ts', 'test-files.ts', 'debian-tools.ts']) {
+  for (const name of ['test.ts', 'test-files.ts', 'debian-tools.ts', 'process-tree.ts']) {
     cpSync(join(import.meta.dirname, name), join(root, 'scripts', name))
   }
   const passing = "import { test } from 'node:test'\ntest('fine', () => {})\n"
   writeFileSync(join(root, 'package.json'), '{ "type": "module" }')
   writeFileSync(join(root, 'test/good.test.ts'), passing)
   writeFileSync(join(root, 'test/browser.test.ts'), `// needs: chromium\n${passing}`)
+  const lasting = 'setInterval(() => {}, 1000)\n'
+  writeFileSync(join(root, 'test/endless.test.ts'), passing + lasting)
   writeFileSync(join(root, 'test/bad.test.ts'), passing.replace('{})', '{ throw new Error() })'))
 })
 after(() => rmSync(root, { recursive: true, force: true }))
@@ -41,6 +43,12 @@ test('fails when a test fails, or none matches', () => {
   const { status, text } = runTests('nonsense')
   assert.equal(status, 1)
   assert.match(text, /No test file matches nonsense/)
+})
+
+test('ends a file that does not end by itself, which is a failure', () => {
+  const { status, text } = runTests('endless', { TEST_FILE_MS_MAX: '500' })
+  assert.equal(status, 1)
+  assert.match(text, /test\/endless\.test\.ts did not end within 500 ms/)
 })
 
 test('says loudly which files could not run, which is a failure in CI', () => {

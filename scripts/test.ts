@@ -1,13 +1,16 @@
 // `npm test [-- filter ...]`: runs every test file, or those whose path contains a filter, with
-// Node's own runner. Suites that need a program this machine lacks are left out, loudly.
+// Node's own runner. Suites that need a program this machine lacks are left out, loudly; a file that
+// does not end by itself is ended, and has failed.
 import { spawn } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { findTool, testTools } from './debian-tools.ts'
+import { childrenOf, commandOf, familyOf } from './process-tree.ts'
 import { findTestFiles } from './test-files.ts'
 
 const root = join(import.meta.dirname, '..')
 const testMsMax = 120_000
+const fileMsMax = Number(process.env.TEST_FILE_MS_MAX ?? 240_000)
 
 const filters = process.argv.slice(2)
 const files = findTestFiles(root).filter(
@@ -41,9 +44,30 @@ function runNode(paths: string[]): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => child.kill(signal))
   }
+  const watch = setInterval(endOverdueFiles, 1000, child.pid!, new Map<number, number>())
   return new Promise((resolve) => {
-    child.on('exit', (exitCode, signal) => resolve(signal === null ? (exitCode ?? 1) : 1))
+    child.on('exit', (exitCode, signal) => {
+      clearInterval(watch)
+      resolve(signal === null ? (exitCode ?? 1) : 1)
+    })
   })
+}
+
+/** The runner bounds tests, but waits for ever for a file with an open handle, or whose child lives on. */
+function endOverdueFiles(runner: number, firstSeen: Map<number, number>): void {
+  for (const pid of childrenOf(runner)) {
+    const since = firstSeen.get(pid) ?? Date.now()
+    firstSeen.set(pid, since)
+    if (Date.now() - since < fileMsMax) continue
+    process.stderr.write(`${commandOf(pid).at(-1)} did not end within ${fileMsMax} ms\n`)
+    for (const member of familyOf(pid).reverse()) {
+      try {
+        process.kill(member, 'SIGKILL')
+      } catch {
+        // It ended meanwhile.
+      }
+    }
+  }
 }
 
 function reportSkipped(): void {

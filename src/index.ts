@@ -10,6 +10,7 @@ export {
   type GatewayOptions,
 } from './gateway/gateway.ts'
 export { byteSize, durationMs } from './lib/units.ts'
+export { policyProblems } from './policies/policy-contract.ts'
 export type { Exchange } from './proxy/pipeline/exchange.ts'
 export {
   definePolicy,

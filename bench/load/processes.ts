@@ -1,10 +1,11 @@
 // Starts and ends the programs under test, and reads the CPU time of each with all its descendants.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { familyOf, statOf } from '../../scripts/process-tree.ts'
 import type { Command } from './subject.ts'
 
 const startMsMax = 30_000
@@ -47,7 +48,7 @@ export async function stop(child: ChildProcess): Promise<void> {
   if (!running.has(child)) return
   const gone = once(child, 'exit')
   const timer = setTimeout(() => {
-    for (const pid of family(child.pid!).reverse()) process.kill(pid, 'SIGKILL')
+    for (const pid of familyOf(child.pid!).reverse()) process.kill(pid, 'SIGKILL')
   }, stopMsMax)
   child.kill('SIGTERM')
   await gone
@@ -83,34 +84,10 @@ async function canConnect(port: number): Promise<boolean> {
 /** CPU seconds, user and system, that a process and its descendants have used. */
 export function cpuSeconds(pid: number): number {
   let ticks = 0
-  for (const member of family(pid)) {
+  for (const member of familyOf(pid)) {
     const fields = statOf(member)
     // utime, stime, and those of children that have ended: fields 14 to 17 of proc(5).
     for (const index of [11, 12, 13, 14]) ticks += Number(fields?.[index] ?? 0)
   }
   return ticks / ticksPerSecond
-}
-
-/** A process and all that descend from it, ancestors first. */
-function family(pid: number): number[] {
-  const parents = new Map<number, number>()
-  for (const name of readdirSync('/proc')) {
-    const fields = /^\d+$/.test(name) ? statOf(Number(name)) : null
-    if (fields !== null) parents.set(Number(name), Number(fields[1]))
-  }
-  const members = [pid]
-  for (const member of members) {
-    for (const [child, parent] of parents) if (parent === member) members.push(child)
-  }
-  return members
-}
-
-/** The fields of /proc/<pid>/stat after the name, so that index 0 is the state; null if it has ended. */
-function statOf(pid: number): string[] | null {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')
-  } catch {
-    return null
-  }
 }

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
+import { familyOf } from '../../scripts/process-tree.ts'
 
 const shell = promisify(execFile)
 
@@ -64,30 +64,7 @@ async function openShop(context: TestContext): Promise<Shop> {
   }
   const lines = text.split('\n').filter((line) => line.startsWith('    curl '))
   const url = `http://localhost:${port}`
-  return { process: child, url, screen: () => text, lines, pids: family(pid) }
-}
-
-/** A process and all that descend from it. */
-function family(pid: number): number[] {
-  const parents = new Map<number, number>()
-  for (const name of readdirSync('/proc')) {
-    const parent = /^\d+$/.test(name) ? parentOf(Number(name)) : null
-    if (parent !== null) parents.set(Number(name), parent)
-  }
-  const found = [pid]
-  for (const member of found) {
-    for (const [child, parent] of parents) if (parent === member) found.push(child)
-  }
-  return found
-}
-
-function parentOf(pid: number): number | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
-  } catch {
-    return null
-  }
+  return { process: child, url, screen: () => text, lines, pids: familyOf(pid) }
 }
 
 function isAlive(pid: number): boolean {

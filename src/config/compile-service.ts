@@ -1,7 +1,7 @@
 // What the configuration says of a service, as its threads use it.
-import type tls from 'node:tls'
 import { pickerFactory } from '../proxy/upstream/balancers/registry.ts'
 import type { ServiceCounters, ServiceSettings } from '../proxy/upstream/service.ts'
+import { UpstreamTls } from '../proxy/upstream/upstream-tls.ts'
 import type { ServiceDocument } from './schema.ts'
 
 /** The part of the compiler's environment that services need. */
@@ -10,7 +10,7 @@ export interface ServiceEnvironment {
   readFile(path: string): string
 }
 
-/** Compiles one service. @throws Error when one of its files cannot be read. */
+/** Compiles one service. @throws Error when one of its files cannot be used. */
 export function compileService(
   service: ServiceDocument,
   environment: ServiceEnvironment,
@@ -31,23 +31,8 @@ export function compileService(
     queueTimeoutMs: connections.queueTimeoutMs,
     retriesMax: service.retries.attempts,
     hostHeader: service.hostHeader,
-    tls: service.tls === null ? null : clientTls(service.tls, environment),
+    tls: service.tls === null ? null : new UpstreamTls(service.tls, environment.readFile),
     picker: pickerFactory(service.balance, service.sticky),
     counters: environment.serviceCounters(service.name),
-  }
-}
-
-type TlsDocument = NonNullable<ServiceDocument['tls']>
-
-function clientTls(settings: TlsDocument, environment: ServiceEnvironment): tls.ConnectionOptions {
-  const { ca, cert, key, serverName, verify } = settings
-  return {
-    ALPNProtocols: ['http/1.1'],
-    minVersion: 'TLSv1.2',
-    rejectUnauthorized: verify,
-    ...(serverName === null ? {} : { servername: serverName }),
-    ...(ca === null ? {} : { ca: environment.readFile(ca) }),
-    ...(cert === null ? {} : { cert: environment.readFile(cert) }),
-    ...(key === null ? {} : { key: environment.readFile(key) }),
   }
 }

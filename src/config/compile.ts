@@ -207,8 +207,10 @@ function compileStage(
         { route: routeId, policy: use.id, reason },
         'the condition of a policy could not be evaluated; the policy runs',
       )
-    const condition = use.when === null ? null : compileCondition(use.when, { onFailure })
     const counters = environment.stageCounters(use.id)
+    const countFailure = (): void => counters.conditionFailed()
+    const condition =
+      use.when === null ? null : compileCondition(use.when, { onFailure, countFailure })
     return new Stage(use.policy, use.id, hooks, condition, use.mode === 'shadow', counters)
   } catch (error) {
     throw new Error(`route ${routeId}: policy "${use.id}": ${(error as Error).message}`)

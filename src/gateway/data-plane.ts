@@ -6,6 +6,7 @@ import type { Snapshot } from '../config/snapshot.ts'
 import type { ErrorCode } from '../errors.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { TimerWheel } from '../lib/timer-wheel.ts'
+import { type Certificates, loadCertificates } from '../proxy/http/tls.ts'
 import type { PolicyDefinition, PolicyLog } from '../proxy/pipeline/policy.ts'
 import type { PoolEnvironment } from '../proxy/upstream/connection-pool.ts'
 import {
@@ -15,10 +16,12 @@ import {
 } from '../proxy/upstream/endpoint.ts'
 import { EndpointTable } from '../proxy/upstream/endpoint-table.ts'
 import { Service } from '../proxy/upstream/service.ts'
+import { type CertificateHolder, CertificateWatch } from './certificate-watch.ts'
 import { Listener, type ListenerHost } from './listener.ts'
 import type { DataPlane, ListenSource, PlaneListener } from './plane.ts'
 import { PlaneCounters } from './plane-counters.ts'
 import { ConnectionCount, type SharedState } from './shared-state.ts'
+import { TicketKeys } from './ticket-keys.ts'
 
 /** The addresses of services as the control plane knows them now. */
 export interface EndpointsUpdate {
@@ -41,7 +44,12 @@ export interface PlaneOptions {
 
 const SLICE_MS = 5
 const READ_BUFFER_BYTES = 65536
-const CERTIFICATE_CHECK_MS = 10_000
+
+/** A compiled configuration with the certificates of its listeners, in their order. */
+interface Prepared {
+  readonly snapshot: Snapshot
+  readonly certificates: readonly (Certificates | null)[]
+}
 
 /** Makes the data plane of the calling thread. */
 export function createDataPlane(options: PlaneOptions): ThreadPlane {
@@ -52,7 +60,7 @@ export function createDataPlane(options: PlaneOptions): ThreadPlane {
 export class ThreadPlane implements DataPlane, ListenerHost {
   readonly clock: Clock
   readonly wheel: TimerWheel
-  readonly ticketKeys: Buffer
+  readonly #ticketKeys: TicketKeys
   readonly #options: PlaneOptions
   readonly #pools: PoolEnvironment
   readonly #registry: EndpointRegistry
@@ -60,19 +68,20 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   readonly #counters: PlaneCounters
   readonly #connectionCount: ConnectionCount
   readonly #services = new Map<string, Service>()
-  readonly #prepared = new Map<number, Snapshot>()
+  readonly #prepared = new Map<number, Prepared>()
   readonly #listeners = new Map<number, Listener>()
   #addresses: EndpointsUpdate['services'] = []
   #live: Snapshot | null = null
+  #certificates: Prepared['certificates'] = []
+  readonly #certificateWatch: CertificateWatch
   #draining = false
-  #certificateTimer: NodeJS.Timeout | null = null
 
   constructor(options: PlaneOptions) {
     this.#options = options
     this.clock = options.clock ?? systemClock
     this.wheel = new TimerWheel(this.clock)
     const { shared, threadIndex } = options
-    this.ticketKeys = Buffer.from(shared.ticketKeys)
+    this.#ticketKeys = new TicketKeys(shared.ticketKeys, threadIndex === 0, this.clock)
     this.#table = EndpointTable.attach(shared.endpoints, threadIndex, this.clock)
     this.#counters = new PlaneCounters(shared.metrics, threadIndex)
     this.#connectionCount = new ConnectionCount(shared.connections, threadIndex)
@@ -82,6 +91,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
       table: this.#table,
     }
+    this.#certificateWatch = new CertificateWatch(() => this.#certificateHolders(), options.log)
   }
 
   /** The snapshot that new exchanges run on. */
@@ -106,11 +116,12 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       readFile: (path) => readFileSync(path, 'utf8'),
     })
     try {
+      const certificates = await this.#loadCertificates(document)
       let sliceEnd = this.clock.now() + SLICE_MS
       for (;;) {
         const step = steps.next()
         if (step.done === true) {
-          this.#prepared.set(generation, step.value)
+          this.#prepared.set(generation, { snapshot: step.value, certificates })
           return { problems: [] }
         }
         if (this.clock.now() >= sliceEnd) {
@@ -128,28 +139,32 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     if (next === undefined) throw new Error(`generation ${generation} was not prepared`)
     this.#prepared.delete(generation)
     const before = this.#live
-    this.#live = next
+    this.#live = next.snapshot
+    this.#certificates = next.certificates
     this.#configureServices()
     for (const [index, listener] of this.#listeners) {
-      const document = next.document.listeners[index]
-      if (document !== undefined) listener.configure(document)
+      const document = next.snapshot.document.listeners[index]
+      if (document !== undefined) listener.configure(document, next.certificates[index] ?? null)
     }
     before?.retire()
   }
 
   discard(generation: number): void {
-    this.#prepared.get(generation)?.retire()
+    this.#prepared.get(generation)?.snapshot.retire()
     this.#prepared.delete(generation)
   }
 
   async listen(listener: PlaneListener, source: ListenSource): Promise<{ port: number }> {
     const document = this.live.document.listeners[listener.index]
     if (document === undefined) throw new Error(`there is no listener ${listener.index}`)
-    const made = new Listener(document, this)
+    const made = new Listener(document, this.#certificates[listener.index] ?? null, this)
     this.#listeners.set(listener.index, made)
-    const port = await made.listen(source, document.tls)
-    if (document.tls !== null) this.#watchCertificates()
-    return { port }
+    return { port: await made.listen(source) }
+  }
+
+  /** Looks now whether certificate files changed; it also happens every few seconds. Never rejects. */
+  async reloadCertificates(): Promise<void> {
+    await this.#certificateWatch.check()
   }
 
   updateEndpoints(update: unknown): void {
@@ -167,7 +182,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   }
 
   async close(): Promise<void> {
-    if (this.#certificateTimer !== null) clearInterval(this.#certificateTimer)
+    this.#certificateWatch.close()
     for (const listener of this.#listeners.values()) listener.close()
     for (const service of this.#services.values()) service.close()
     // Sockets report their end in later turns of the loop; only then is everything given back.
@@ -214,6 +229,10 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     this.#counters.thread.connectionClosed()
   }
 
+  ticketKeys(): Buffer {
+    return this.#ticketKeys.take()
+  }
+
   countRefused(code: ErrorCode, clientIp: string): void {
     this.#counters.error(code)
     this.#options.log.info({ code, client: clientIp }, 'request refused')
@@ -223,7 +242,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
 
   #openConnections(): number {
     let count = 0
-    for (const listener of this.#listeners.values()) count += listener.connections.size
+    for (const listener of this.#listeners.values()) count += listener.socketCount
     return count
   }
 
@@ -252,20 +271,17 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     this.#registry.retain(used)
   }
 
-  #watchCertificates(): void {
-    this.#certificateTimer ??= setInterval(() => {
-      for (const listener of this.#listeners.values()) {
-        listener.reloadCertificates().then(
-          (changed) => {
-            if (changed) this.#options.log.info({}, 'certificates reloaded')
-          },
-          (error: Error) =>
-            this.#options.log.error(
-              { error: error.message },
-              'certificates kept: the new ones failed',
-            ),
-        )
-      }
-    }, CERTIFICATE_CHECK_MS).unref()
+  /** The certificates a configuration names; those in use already if they are the same. */
+  async #loadCertificates(document: Document): Promise<(Certificates | null)[]> {
+    const loaded: (Certificates | null)[] = []
+    for (const [index, { tls }] of document.listeners.entries()) {
+      const inUse = this.#listeners.get(index)?.certificates ?? null
+      loaded.push(tls === null ? null : await loadCertificates(tls, inUse))
+    }
+    return loaded
+  }
+
+  #certificateHolders(): CertificateHolder[] {
+    return [...this.#listeners.values(), ...this.#services.values()]
   }
 }

@@ -32,6 +32,8 @@ export class EndpointDirectory {
   readonly #serviceSlots: SlotRegistry
   readonly #names = new Map<string, Watched>()
   #services: readonly ServiceDocument[] = []
+  /** Calls of `configure` under way: they return what is found meanwhile. */
+  #configuring = 0
 
   /** @param onChange hears of addresses that change after `configure` returned. */
   constructor(
@@ -70,7 +72,9 @@ export class EndpointDirectory {
     for (const [name, bounds] of wanted) {
       if (!this.#names.has(name)) first.push(this.#follow(name, bounds))
     }
+    this.#configuring++
     if (first.length > 0) await atMost(Promise.all(first), FIRST_LOOKUP_MS_MAX)
+    this.#configuring--
     return this.current()
   }
 
@@ -99,18 +103,15 @@ export class EndpointDirectory {
   }
 
   #follow(host: string, bounds: Bounds): Promise<void> {
-    let isFirst = true
     const settings = { host, ttlMinMs: bounds.minTtlMs, ttlMaxMs: bounds.maxTtlMs }
     const discovery = new Discovery(settings, this.#resolver, this.#wheel, {
       onChange: () => {
-        if (!isFirst) this.#onChange(this.current())
+        if (this.#configuring === 0) this.#onChange(this.current())
       },
       onFailure: () => {},
     })
     this.#names.set(host, { discovery, bounds })
-    return discovery.start().then(() => {
-      isFirst = false
-    })
+    return discovery.start()
   }
 
   #endpointsOf(service: ServiceDocument, used: Set<string>): EndpointSettings[] {

@@ -1,6 +1,6 @@
 // A bound address in one thread: accepts connections and begins exchanges on the live snapshot.
 import net from 'node:net'
-import tls from 'node:tls'
+import type tls from 'node:tls'
 import type { ListenerDocument } from '../config/schema.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -10,7 +10,7 @@ import { clientAddress } from '../proxy/http/forwarded-headers.ts'
 import type { HttpLimits } from '../proxy/http/limits.ts'
 import type { RequestHead } from '../proxy/http/message-head.ts'
 import { type ConnectionHost, ServerConnection } from '../proxy/http/server-connection.ts'
-import { CertificateStore, type ListenerTls, serverOptions } from '../proxy/http/tls.ts'
+import { type Certificates, createTlsServer, loadCertificates } from '../proxy/http/tls.ts'
 import { problem } from '../proxy/pipeline/reply.ts'
 import { replyHead } from '../proxy/pipeline/response-head.ts'
 import { ExchangeRun, type RunContext } from '../proxy/pipeline/run.ts'
@@ -20,13 +20,13 @@ import type { ListenSource } from './plane.ts'
 export interface ListenerHost {
   readonly clock: Clock
   readonly wheel: TimerWheel
-  /** 48 bytes shared by all threads. */
-  readonly ticketKeys: Buffer
   /** The live snapshot. */
   readonly live: RunContext
   /** Takes a place among the gateway's connections; false when none is left. */
   admit(): boolean
   release(): void
+  /** Those of TLS session tickets now, the same in all threads. */
+  ticketKeys(): Buffer
   /** Bytes that were no request were answered with this. */
   countRefused(code: ErrorCode, clientIp: string): void
 }
@@ -39,45 +39,51 @@ export class Listener implements ConnectionHost {
   limits: HttpLimits
   readonly wheel: TimerWheel
   readonly clock: Clock
-  readonly connections = new Set<ServerConnection>()
+  readonly #connections = new Set<ServerConnection>()
+  /** Everything accepted and not closed, TLS handshakes included. */
+  readonly #sockets = new Set<net.Socket>()
   readonly #host: ListenerHost
-  readonly #scheme: 'http' | 'https'
+  #scheme: 'http' | 'https'
   #trusted = new IpPrefixTree<true>()
   #trustsAnyone = false
   #server: net.Server | null = null
-  #certificates: CertificateStore | null = null
+  #tlsServer: tls.Server | null = null
+  #certificates: Certificates | null = null
 
-  constructor(document: ListenerDocument, host: ListenerHost) {
+  /** @param certificates those of `document.tls`, or null on plain TCP. */
+  constructor(document: ListenerDocument, certificates: Certificates | null, host: ListenerHost) {
     this.#host = host
-    this.#scheme = document.scheme
     this.wheel = host.wheel
     this.clock = host.clock
+    this.#scheme = document.scheme
     this.limits = document.limits
-    this.configure(document)
+    this.configure(document, certificates)
   }
 
-  /** Takes new limits and trusted proxies; connections that are open follow at once. */
-  configure(document: ListenerDocument): void {
+  /** How many sockets it holds. */
+  get socketCount(): number {
+    return this.#sockets.size
+  }
+
+  get certificates(): Certificates | null {
+    return this.#certificates
+  }
+
+  /** Takes new settings; open connections follow limits and trusted proxies at once. */
+  configure(document: ListenerDocument, certificates: Certificates | null): void {
+    this.#scheme = document.scheme
     this.limits = document.limits
     this.#trusted = new IpPrefixTree<true>()
     for (const network of document.trustedProxies) this.#trusted.insert(network, true)
     this.#trustsAnyone = document.trustedProxies.length > 0
+    this.#certificates = certificates
+    this.#renewTls()
   }
 
-  /** Binds and accepts. @throws Error when the address cannot be bound or a certificate not be used. */
-  async listen(source: ListenSource, settings: ListenerTls | null): Promise<number> {
+  /** Binds and accepts. @throws Error when the address cannot be bound. */
+  async listen(source: ListenSource): Promise<number> {
     const options = { noDelay: true, allowHalfOpen: true }
-    let server: net.Server
-    if (settings === null) {
-      server = net.createServer(options, (socket) => this.#accept(socket, null))
-    } else {
-      this.#certificates = await CertificateStore.load(settings)
-      const secure = serverOptions(this.#certificates, settings, this.#host.ticketKeys)
-      server = tls.createServer({ ...secure, ...options }, (socket) =>
-        this.#accept(socket, socket.getProtocol()),
-      )
-      server.on('tlsClientError', (_error, socket: net.Socket) => socket.destroy())
-    }
+    const server = net.createServer(options, (socket) => this.#accept(socket))
     this.#server = server
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -90,22 +96,48 @@ export class Listener implements ConnectionHost {
     return (server.address() as net.AddressInfo).port
   }
 
-  /** Looks whether the certificate files changed. @throws Error as CertificateStore.reload does. */
+  /**
+   * Reads the certificate files again, and takes over the ticket keys of all threads; new handshakes
+   * use them, open connections go on.
+   * @returns whether anything changed.
+   * @throws Error naming the file that cannot be used; the certificates in use stay.
+   */
   async reloadCertificates(): Promise<boolean> {
-    return this.#certificates === null ? false : await this.#certificates.reload()
+    const before = this.#certificates
+    if (before === null) return false
+    this.#tlsServer?.setTicketKeys(this.#host.ticketKeys())
+    const loaded = await loadCertificates(before.settings, before)
+    // A configuration that went live meanwhile brought newer ones.
+    if (loaded === before || this.#certificates !== before) return false
+    this.#certificates = loaded
+    this.#renewTls()
+    return true
+  }
+
+  /** Handshakes that begin from now on use the current certificates. */
+  #renewTls(): void {
+    this.#tlsServer = null
+    if (this.#certificates === null) return
+    this.#tlsServer = createTlsServer(
+      this.#certificates,
+      this.#host.ticketKeys(),
+      this.limits.headTimeoutMs,
+      (socket) => this.#serve(socket, socket.getProtocol()),
+    )
   }
 
   /** Stops accepting; no connection takes another request after its current one. */
   drain(): void {
     this.#server?.close()
     this.#server = null
-    for (const connection of this.connections) connection.drain()
+    for (const connection of this.#connections) connection.drain()
   }
 
   /** Cuts everything off. */
   close(): void {
     this.drain()
-    for (const connection of this.connections) connection.socket.destroy()
+    for (const connection of this.#connections) connection.socket.destroy()
+    for (const socket of this.#sockets) socket.destroy()
   }
 
   begin(connection: ServerConnection, head: RequestHead): ExchangeRun {
@@ -125,16 +157,35 @@ export class Listener implements ConnectionHost {
   }
 
   onClosed(connection: ServerConnection): void {
-    if (this.connections.delete(connection)) this.#host.release()
+    this.#connections.delete(connection)
   }
 
-  #accept(socket: net.Socket, tlsVersion: string | null): void {
+  /** The place of a connection is taken before its handshake: those that never end it count as well. */
+  #accept(socket: net.Socket): void {
     if (!this.#host.admit()) {
-      socket.on('error', () => {})
-      socket.end(refusal('overloaded', this.clock), 'latin1', () => socket.destroy())
+      this.#turnAway(socket)
       return
     }
-    this.connections.add(new ServerConnection(socket, this, tlsVersion))
+    this.#sockets.add(socket)
+    socket.on('close', () => {
+      this.#sockets.delete(socket)
+      this.#host.release()
+    })
+    if (this.#tlsServer === null) this.#serve(socket, null)
+    else this.#tlsServer.emit('connection', socket)
+  }
+
+  #serve(socket: net.Socket, tlsVersion: string | null): void {
+    const connection = new ServerConnection(socket, this, tlsVersion)
+    this.#connections.add(connection)
+    if (this.#server === null) connection.drain()
+  }
+
+  /** An answer would cost a client over TLS, and the gateway, a handshake first. */
+  #turnAway(socket: net.Socket): void {
+    socket.on('error', () => {})
+    if (this.#tlsServer !== null) socket.resetAndDestroy()
+    else socket.end(refusal('overloaded', this.clock), 'latin1', () => socket.destroy())
   }
 }
 

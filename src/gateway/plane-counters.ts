@@ -30,12 +30,7 @@ export class PlaneCounters {
   }
 
   policy(id: string): StageCounters {
-    const metrics = new PolicyMetrics(this.#writer, id)
-    return {
-      rejected: () => metrics.rejected(),
-      shadowRejected: () => metrics.shadowRejected(),
-      failed: () => metrics.failed(),
-    }
+    return new PolicyMetrics(this.#writer, id)
   }
 
   error(code: ErrorCode): void {

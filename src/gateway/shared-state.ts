@@ -1,7 +1,8 @@
 // What all threads of a gateway share, made once by the control plane and posted to each of them.
-import { randomBytes } from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
 import { allocateMetrics, type MetricsBuffers } from '../observability/metrics.ts'
 import { EndpointTable, type EndpointTableBuffers } from '../proxy/upstream/endpoint-table.ts'
+import { TICKET_KEYS_BYTES } from './ticket-keys.ts'
 
 /** Everything shared; can be posted to a worker. */
 export interface SharedState {
@@ -10,7 +11,7 @@ export interface SharedState {
   readonly metrics: MetricsBuffers
   /** Int32: [0] counts open client connections, [1 + n] those of thread n. */
   readonly connections: SharedArrayBuffer
-  /** 48 bytes, so that a TLS session resumes in any thread. */
+  /** TicketKeys, in shared memory. */
   readonly ticketKeys: Uint8Array
 }
 
@@ -20,7 +21,7 @@ export function createSharedState(threads: number): SharedState {
     endpoints: EndpointTable.create({ threadsMax: threads + 1 }, threads).buffers,
     metrics: allocateMetrics(threads + 1),
     connections: new SharedArrayBuffer((1 + threads) * Int32Array.BYTES_PER_ELEMENT),
-    ticketKeys: randomBytes(48),
+    ticketKeys: randomFillSync(new Uint8Array(new SharedArrayBuffer(TICKET_KEYS_BYTES))),
   }
 }
 

@@ -1,5 +1,5 @@
 // The keys of TLS session tickets: the same in all threads, so that a session resumes in any of them, and
-// replaced every day, so that a stolen one opens no older connection (RFC 9325 3.4).
+// replaced every day, so that one that leaks opens no older connection (RFC 9325 3.4).
 import { randomFillSync } from 'node:crypto'
 import type { Clock } from '../lib/clock.ts'
 
@@ -9,8 +9,6 @@ const LIFETIME_MS = 86_400_000
 
 /** One thread's hand on the keys that all share. */
 export class TicketKeys {
-  /** As this thread uses them. */
-  current: Buffer
   readonly #shared: Uint8Array
   readonly #replaces: boolean
   readonly #clock: Clock
@@ -25,21 +23,17 @@ export class TicketKeys {
     this.#replaces = replaces
     this.#clock = clock
     this.#replacedAt = clock.now()
-    this.current = Buffer.from(shared)
   }
 
   /**
-   * Follows the shared keys, and replaces them when their day is over. A copy that was taken while
-   * another thread wrote is put right by the next call; until then sessions just do not resume.
-   * @returns whether `current` is another one now.
+   * The keys to use from now on; to be asked for every few seconds. Keys taken while another thread
+   * writes them match nobody's: until they are asked for again sessions just do not resume.
    */
-  refresh(): boolean {
+  take(): Buffer {
     if (this.#replaces && this.#clock.now() - this.#replacedAt >= LIFETIME_MS) {
       this.#replacedAt = this.#clock.now()
       randomFillSync(this.#shared)
     }
-    if (this.current.equals(this.#shared)) return false
-    this.current = Buffer.from(this.#shared)
-    return true
+    return Buffer.from(this.#shared)
   }
 }

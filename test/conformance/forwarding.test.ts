@@ -81,10 +81,13 @@ describe('requests', () => {
     })
   }
 
-  test('asterisk-form reaches a route for every path', async (t) => {
-    const request = 'OPTIONS * HTTP/1.1\r\nHost: shop.example\r\n\r\n'
-    const { seen } = await forward(t, request, undefined, { routes: [{ to: 's' }] })
-    assert.equal(seen.target, '*')
+  test('asterisk-form asks about the gateway itself, and goes no further', async (t) => {
+    const { upstream, client } = await pair(t, () => {})
+    client.send('OPTIONS * HTTP/1.1\r\nHost: shop.example\r\n\r\n')
+    const answer = await client.response('OPTIONS')
+    assert.equal(answer.status, 204)
+    assert.match(answer.header('allow') ?? '', /GET/)
+    assert.equal(upstream.connections.length, 0)
   })
 
   test('absolute-form is sent on in origin-form', async (t) => {

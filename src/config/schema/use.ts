@@ -1,5 +1,6 @@
 // Uses of policies: `request-id`, `{ cors: {...}, when: ... }`, or the name of an entry of `policies`.
 import { z } from 'zod'
+import type { BuiltInPolicy } from '../../policies/registry.ts'
 import type { PolicyDefinition } from '../../proxy/pipeline/policy.ts'
 import { findingsOf, rememberKnownKeys } from '../issue.ts'
 import { name, refuse, type SchemaContext } from './value.ts'
@@ -35,14 +36,25 @@ export type WrittenUse =
       readonly id: string | null
     }
 
-/** How a use is written in TypeScript. */
-export type UseInput = string | UseObject
-interface UseObject {
+interface UseOptions {
   readonly when?: string
   readonly mode?: 'enforce' | 'shadow'
   readonly id?: string
-  readonly [policy: string]: unknown
 }
+
+/** A policy that comes with Gatehouse, with its settings. */
+type BuiltInUse<Policy> =
+  Policy extends PolicyDefinition<infer Schema, infer Name>
+    ? UseOptions & { readonly [Key in Name]: z.input<Schema> }
+    : never
+
+/** A policy of a plugin: its settings are checked when the configuration is loaded. */
+type PluginUse = UseOptions & { readonly [Name in BuiltInPolicy['name']]?: never } & {
+  readonly [plugin: string]: unknown
+}
+
+/** How a use is written in TypeScript. */
+export type UseInput = string | BuiltInUse<BuiltInPolicy> | PluginUse
 
 /** A stage's description: one policy on one route, everything resolved. */
 export interface PolicyUse {

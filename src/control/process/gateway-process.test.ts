@@ -175,6 +175,21 @@ describe('crashes', () => {
 })
 
 describe('takeover', () => {
+  test('a thread that has used up its descriptors gets fresh ones with a new process', () => {
+    // So many addresses that each has one spare only.
+    const addresses = Array.from({ length: 350 }, () => "'http://127.0.0.1:0'").join(', ')
+    const configuration = `listen: [${addresses}]\n${ONE_ROUTE}`
+    return withGateway({ configuration }, async (gateway) => {
+      const { pid } = await ask(gateway.port)
+      const connection = new Connection(gateway.port)
+      connection.send('/exit')
+      await connection.closed
+      await gateway.said(/replacing the gateway process: its descriptors are used up/)
+      await gateway.said(/a new gateway process serves/)
+      assert.notEqual((await ask(gateway.port)).pid, pid)
+    })
+  })
+
   test('an upgrade under load resets nothing and ends what runs on the old process', () =>
     withGateway({ threads: 2 }, async (gateway) => {
       const before = await ask(gateway.port)

@@ -89,6 +89,8 @@ export class Parent {
     this.#isStopping = true
     clearTimeout(this.#restartTimer)
     void this.#takeover.stop(timeoutMs).then(() => this.#finished.resolve(0))
+    // Once the threads stop accepting, whoever still comes is refused rather than kept waiting.
+    this.#sockets.close()
   }
 
   #adopt(message: ReadyMessage, first: boolean): void {

@@ -15,6 +15,8 @@ export interface Answer {
   readonly thread: number
   readonly threadId: number
   readonly pid: number
+  /** How many services it has addresses of. */
+  readonly services: number
 }
 
 /** How a gateway is started. */
@@ -23,6 +25,10 @@ export interface RunSettings {
   readonly watch?: boolean
   /** The configuration without `admin`. */
   readonly configuration: string
+  /** Other files beside it, by name. */
+  readonly files?: Readonly<Record<string, string>>
+  /** Starts it as `gatehouse run` does, with the real data plane instead of the test's. */
+  readonly isReal?: boolean
   /** What starts the parent, the script and its arguments following; node by default. */
   readonly command?: readonly string[]
   readonly stdio?: readonly number[]
@@ -38,18 +44,13 @@ export class RunningGateway {
   output = ''
   #exit: number | string | null = null
 
-  constructor({
-    threads = 1,
-    watch = false,
-    configuration,
-    command = [process.execPath],
-    stdio = [],
-  }: RunSettings) {
+  constructor(settings: RunSettings) {
+    const { configuration, files = {}, command = [process.execPath], stdio = [] } = settings
     this.file = join(this.#folder, 'gatehouse.yaml')
     this.write(configuration)
-    const script = fileURLToPath(new URL('./run.test-support.ts', import.meta.url))
+    for (const [name, text] of Object.entries(files)) this.writeFile(name, text)
     const [program, ...before] = command
-    const run = [...before, script, this.file, String(threads), watch ? 'watch' : '']
+    const run = [...before, ...scriptOf(settings, this.file)]
     // It ends when its standard input does: with this process, however that ends.
     this.#process = spawn(program!, run, { stdio: ['pipe', 'pipe', 'pipe', ...stdio] })
     for (const stream of [this.#process.stdout!, this.#process.stderr!]) {
@@ -83,6 +84,11 @@ export class RunningGateway {
 
   get adminPort(): number {
     return Number(/admin API on http:\/\/127\.0\.0\.1:(\d+)\n/.exec(this.output)![1])
+  }
+
+  /** Writes a file beside the configuration. */
+  writeFile(name: string, text: string): void {
+    writeFileSync(join(this.#folder, name), text)
   }
 
   /** Replaces the configuration file. */
@@ -122,6 +128,16 @@ export class RunningGateway {
     rmSync(this.#folder, { recursive: true, force: true })
     return code
   }
+}
+
+function scriptOf(
+  { isReal = false, threads = 1, watch = false }: RunSettings,
+  file: string,
+): string[] {
+  const path = (name: string) => fileURLToPath(new URL(name, import.meta.url))
+  const count = String(threads)
+  if (!isReal) return [path('./run.test-support.ts'), file, count, watch ? 'watch' : '']
+  return [path('../../main.ts'), 'run', file, '--threads', count, ...(watch ? ['--watch'] : [])]
 }
 
 /** The living processes whose parent is `pid`. */

@@ -26,6 +26,8 @@ export interface ThreadsOptions {
   /** The inherited sockets; a listener that is not among them is bound by the (only) thread. */
   readonly stock: DescriptorStock
   readonly backoff?: Partial<BackoffSettings>
+  /** How often threads are looked at; ten silent looks end one. */
+  readonly lookIntervalMs?: number
   /** Finds the addresses of a configuration's services, which is about to go live or to stay. */
   locate(document: Document): Promise<EndpointsUpdate>
   /** A thread has log lines. */
@@ -70,6 +72,8 @@ export class DataThreads {
   #endpoints: EndpointsUpdate = { services: [] }
   #generation = 0
   #isApplying = false
+  /** Addresses that came while a configuration was applied. */
+  #missed: EndpointsUpdate | null = null
   #state: 'starting' | 'running' | 'closing' = 'starting'
   /** Starting a thread and applying a configuration wait for each other. */
   #tail: Promise<unknown> = Promise.resolve()
@@ -116,7 +120,7 @@ export class DataThreads {
       throw failed.reason
     }
     this.#state = 'running'
-    this.#watchdog.start()
+    this.#watchdog.start(this.#options.lookIntervalMs)
     for (const slot of this.#slots) if (slot.thread === null) this.#reviveLater(slot, 0)
   }
 
@@ -131,13 +135,15 @@ export class DataThreads {
         await this.#apply(document, ++this.#generation)
       } finally {
         this.#isApplying = false
+        if (this.#missed !== null) await this.updateEndpoints(this.#missed)
       }
     })
   }
 
   /** Hands newly found addresses to every thread, those that start later included. */
   async updateEndpoints(endpoints: EndpointsUpdate): Promise<void> {
-    // They belong to the configuration that is being applied, and go live with it.
+    // They may name services that no thread has yet: they go live with their configuration.
+    this.#missed = this.#isApplying ? endpoints : null
     if (this.#isApplying) return
     this.#endpoints = endpoints
     await Promise.allSettled(this.#living().map((thread) => thread.updateEndpoints(endpoints)))
@@ -170,9 +176,10 @@ export class DataThreads {
     try {
       await prepareAll(threads, document, generation)
       this.#endpoints = await this.#options.locate(document)
+      this.#missed = null
     } catch (error) {
       await Promise.allSettled(threads.map((thread) => thread.discard(generation)))
-      this.#endpoints = await this.#options.locate(this.#live!.document)
+      this.#missed = await this.#options.locate(this.#live!.document)
       throw error
     }
     this.#live = { document, generation }

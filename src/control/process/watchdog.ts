@@ -3,6 +3,7 @@ import { BEAT_INTERVAL_MS } from './thread-host.ts'
 
 /** Looks in a row that found no sign of life before a thread is given up. */
 const SILENT_LOOKS_MAX = 10
+/** Above the interval of the beats, or a look might find none. */
 const LOOK_INTERVAL_MS = 2 * BEAT_INTERVAL_MS
 
 /**
@@ -23,8 +24,9 @@ export class Watchdog {
     this.#onSilent = onSilent
   }
 
-  start(): void {
-    this.#timer = setInterval(() => this.look(), LOOK_INTERVAL_MS)
+  /** Looks again and again from now on. */
+  start(intervalMs = LOOK_INTERVAL_MS): void {
+    this.#timer = setInterval(() => this.look(), intervalMs)
     this.#timer.unref()
   }
 

@@ -113,10 +113,6 @@ export class ClientConnection extends WheelTimer implements BodySink {
     owner.wheel.arm(this, owner.timeouts.connectMs)
   }
 
-  get isClosed(): boolean {
-    return this.#input === Input.closed
-  }
-
   /** Whether it could take a request right now. */
   get isIdle(): boolean {
     return this.#input === Input.idle

@@ -70,3 +70,8 @@ export function forwardedLines(
   }
   return lines
 }
+
+/** An IPv4 client on a dual-stack socket is shown as the IPv4 address that it is. */
+export function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
+}

@@ -5,7 +5,9 @@ import type { ErrorCode } from '../../errors.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { type TimerWheel, WheelTimer } from '../../lib/timer-wheel.ts'
 import { BodyReader } from './body-reader.ts'
-import { type BodySink, hasBareLineBreak } from './chunked-decoder.ts'
+import type { BodySink } from './chunked-decoder.ts'
+import { plainAddress } from './forwarded-headers.ts'
+import { findHeadEnd } from './head-end.ts'
 import { type HttpLimits, LINGER_BYTES_MAX, LINGER_TIMEOUT_MS } from './limits.ts'
 import type { RequestHead } from './message-head.ts'
 import { parseRequestHead } from './parse-head.ts'
@@ -37,7 +39,6 @@ const Input = {
 } as const
 
 const EMPTY = Buffer.alloc(0)
-const HEAD_END = Buffer.from('\r\n\r\n')
 
 /** One client's connection. */
 export class ServerConnection extends WheelTimer implements BodySink {
@@ -73,21 +74,13 @@ export class ServerConnection extends WheelTimer implements BodySink {
     socket.on('data', (data: Buffer) => this.#onData(data))
     socket.on('end', () => this.#onEnd())
     socket.on('drain', () => this.#onDrain())
+    socket.on('finish', () => {
+      if (this.#input === Input.lingering) host.wheel.arm(this, LINGER_TIMEOUT_MS)
+    })
     socket.on('error', () => {})
     socket.on('close', () => this.#onClose())
     host.wheel.arm(this, host.limits.headTimeoutMs)
   }
-
-  /** True when no request is being read or answered. */
-  get isIdle(): boolean {
-    return this.#input === Input.head && this.#pending.length === 0
-  }
-
-  get isClosed(): boolean {
-    return this.#input === Input.closed
-  }
-
-  // ---- the answer -------------------------------------------------------------------------------
 
   /** Begins the answer. `head` is complete, in latin1; it leaves with the first data or `flush`. */
   startResponse(head: string, bodyMode: number): void {
@@ -165,6 +158,11 @@ export class ServerConnection extends WheelTimer implements BodySink {
     this.socket.end()
   }
 
+  /** Nothing more goes through a tunnel in either direction. */
+  closeTunnel(): void {
+    if (this.#input !== Input.closed) this.#closeGently()
+  }
+
   /** The receiver of the body needs time. */
   pauseRequest(): void {
     this.#pause(PauseReason.receiver)
@@ -190,10 +188,8 @@ export class ServerConnection extends WheelTimer implements BodySink {
   /** No further request after the current one; an idle connection closes. */
   drain(): void {
     this.closing = true
-    if (this.isIdle) this.#closeGently()
+    if (this.#input === Input.head && this.#pending.length === 0) this.#closeGently()
   }
-
-  // ---- the request ------------------------------------------------------------------------------
 
   #onData(data: Buffer): void {
     switch (this.#input) {
@@ -235,27 +231,20 @@ export class ServerConnection extends WheelTimer implements BodySink {
 
   #readHead(data: Buffer, searched: number): void {
     const { limits, wheel } = this.host
-    let start = 0
     // One empty line before a request is tolerated (RFC 9112 2.2).
-    if (data[0] === 0x0d && data[1] === 0x0a) start = 2
-    const end = data.indexOf(HEAD_END, Math.max(start, searched - 3))
-    if (end === -1 || end + 4 - start > limits.headBytesMax) {
-      if (data.length - start > limits.headBytesMax) {
-        const isLine = data.indexOf('\r\n', start) === -1
-        this.#refuse(isLine ? 'target_too_long' : 'head_too_large')
-      } else if (hasBareLineBreak(data.toString('latin1', start))) {
-        this.#refuse(data.indexOf('\r\n', start) === -1 ? 'bad_request_line' : 'bad_header')
-      } else {
-        if (this.#pending.length === 0) wheel.arm(this, limits.headTimeoutMs)
-        this.#pending = data
-        this.#resume(PauseReason.pipelined)
-      }
-      return
+    const start = data[0] === 0x0d && data[1] === 0x0a ? 2 : 0
+    const end = findHeadEnd(data, start, searched, limits.headBytesMax)
+    if (typeof end === 'string') this.#refuse(end)
+    else if (end === -1) {
+      if (this.#pending.length === 0) wheel.arm(this, limits.headTimeoutMs)
+      this.#pending = data
+      this.#resume(PauseReason.pipelined)
+    } else {
+      this.#pending = EMPTY
+      const head = parseRequestHead(data.toString('latin1', start, end), limits)
+      if (typeof head === 'string') this.#refuse(head)
+      else this.#begin(head, data, end)
     }
-    this.#pending = EMPTY
-    const head = parseRequestHead(data.toString('latin1', start, end + 4), limits)
-    if (typeof head === 'string') this.#refuse(head)
-    else this.#begin(head, data, end + 4)
   }
 
   #begin(head: RequestHead, data: Buffer, bodyStart: number): void {
@@ -267,17 +256,14 @@ export class ServerConnection extends WheelTimer implements BodySink {
     this.#requestFailed = false
     this.#body.begin(head.isChunked, Math.max(0, head.contentLength))
     this.#input = this.#body.isDone ? Input.waiting : Input.body
-    if (this.#input === Input.waiting) {
-      // What follows is the next request: kept, unread, until this one has its answer.
-      if (bodyStart < data.length) this.#hold(data.subarray(bodyStart))
-      this.#sink = host.begin(this, head)
-      this.#sink.start()
-      return
-    }
-    host.wheel.arm(this, host.limits.bodyIdleTimeoutMs)
+    const rest = bodyStart < data.length ? data.subarray(bodyStart) : null
+    // What follows a complete request is the next: kept, unread, until this one has its answer.
+    if (this.#input === Input.body) host.wheel.arm(this, host.limits.bodyIdleTimeoutMs)
+    else if (rest !== null) this.#hold(rest)
+    const hasBody = this.#input === Input.body
     this.#sink = host.begin(this, head)
     this.#sink.start()
-    if (bodyStart < data.length) this.#onData(data.subarray(bodyStart))
+    if (hasBody && rest !== null) this.#onData(rest)
   }
 
   #readBody(data: Buffer, start: number): void {
@@ -349,14 +335,12 @@ export class ServerConnection extends WheelTimer implements BodySink {
     this.#discarded = 0
     this.#pending = EMPTY
     this.socket.end()
+    // A slow reader gets its time first; from the last byte on, which `finish` reports, a second.
+    const isSent = this.socket.writableLength === 0
+    this.host.wheel.arm(this, isSent ? LINGER_TIMEOUT_MS : this.host.limits.bodyIdleTimeoutMs)
     if (this.#clientEnded) this.socket.destroySoon()
-    else {
-      this.host.wheel.arm(this, LINGER_TIMEOUT_MS)
-      this.#resume(PauseReason.any)
-    }
+    else this.#resume(PauseReason.any)
   }
-
-  // ---- events -----------------------------------------------------------------------------------
 
   #onEnd(): void {
     this.#clientEnded = true
@@ -390,10 +374,9 @@ export class ServerConnection extends WheelTimer implements BodySink {
   #onDrain(): void {
     if (this.#blocked) {
       this.#blocked = false
-      if (this.#input === Input.lingering) this.host.wheel.arm(this, LINGER_TIMEOUT_MS)
-      else if (this.#input === Input.head)
-        this.host.wheel.arm(this, this.host.limits.keepAliveTimeoutMs)
-      else this.host.wheel.cancel(this)
+      const { limits, wheel } = this.host
+      if (this.#input === Input.head) wheel.arm(this, limits.keepAliveTimeoutMs)
+      else if (this.#input !== Input.lingering) wheel.cancel(this)
     }
     this.#sink?.onClientDrain()
   }
@@ -420,9 +403,4 @@ export class ServerConnection extends WheelTimer implements BodySink {
 
 function readPending(connection: ServerConnection): void {
   connection.readPending()
-}
-
-/** An IPv4 client on a dual-stack socket is shown as the IPv4 address that it is. */
-function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
 }

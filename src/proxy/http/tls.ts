@@ -40,7 +40,7 @@ const CIPHERS = [
 /** The certificates of one listener as they were read at one moment. */
 export class Certificates {
   readonly settings: ListenerTls
-  /** What the files held. */
+  /** All that these certificates were made of. */
   readonly contents: string
   /** For clients that name no host, or one that nothing else is for. */
   readonly first: tls.SecureContextOptions
@@ -76,7 +76,7 @@ export class Certificates {
 
 /**
  * Reads all files of a listener.
- * @returns `before` itself if they hold what they held then.
+ * @returns `before` itself if it was made of the same.
  * @throws Error naming the file that cannot be used.
  */
 export async function loadCertificates(
@@ -88,7 +88,7 @@ export async function loadCertificates(
     texts.push(await readFile(cert, 'utf8'), await readFile(key, 'utf8'))
   }
   texts.push(settings.clientCa === null ? '' : await readFile(settings.clientCa, 'utf8'))
-  const contents = JSON.stringify(texts)
+  const contents = JSON.stringify([settings, texts])
   return contents === before?.contents ? before : new Certificates(settings, texts, contents)
 }
 

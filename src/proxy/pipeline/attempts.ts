@@ -7,8 +7,9 @@ import type { ResponseHead } from '../http/message-head.ts'
 import type { ConnectionPool, ConnectionWaiter } from '../upstream/connection-pool.ts'
 import type { Endpoint } from '../upstream/endpoint.ts'
 import type { Service } from '../upstream/service.ts'
+import type { UpstreamSide } from './exchange-context.ts'
 import { requestHead } from './request-head.ts'
-import type { ExchangeRun, UpstreamSide } from './run.ts'
+import type { ExchangeRun } from './run.ts'
 
 /** How the forwarded request differs from the received one. */
 export interface Rewrite {
@@ -52,6 +53,8 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
   #requestEnded = false
   #trailers = ''
   #isTunnel = false
+  /** The upstream has ended its side of the tunnel. */
+  #tunnelEnded = false
 
   constructor(run: ExchangeRun, service: Service, rewrite: Rewrite, timeouts: UpstreamTimeouts) {
     super()
@@ -140,7 +143,8 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
     this.#head = waitsForBody ? head : ''
     connection.begin(this, waitsForBody ? '' : head, run.method === 'HEAD', this.#timeouts)
     if (this.#replayBytes > 0 || this.#requestEnded) this.#sendAgain()
-    run.openBody(this)
+    if (run.body === null) this.onRequestEnd('')
+    else run.body.open(this)
     // Body that came with the head has joined it by the end of this turn; later body is not waited for.
     if (this.#head !== '') process.nextTick(sendHead, this)
   }
@@ -269,6 +273,7 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
 
   onResponseEnd(trailers: string): void {
     if (this.#isTunnel) {
+      this.#tunnelEnded = true
       this.#run.endResponse('')
       return
     }
@@ -278,7 +283,7 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
   }
 
   onUpstreamDrain(): void {
-    this.#run.resumeBody()
+    this.#run.connection.resumeRequest()
   }
 
   onResponseFailed(code: ErrorCode): void {
@@ -286,7 +291,7 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
     this.#connection = null
     if (this.#isTunnel) {
       this.#leaveEndpoint(null)
-      run.endTunnel()
+      run.endTunnel(this.#tunnelEnded)
       return
     }
     const endpoint = this.#endpoint
@@ -306,7 +311,7 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
     }
     if (this.#isReused && endpoint !== null) {
       // The kept connection had died before it could be known; that is no failure of the endpoint.
-      run.closeBody()
+      run.body?.close()
       run.attempts--
       this.#attempt(endpoint, true)
       return
@@ -332,7 +337,7 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
     this.#service.settings.counters.retry()
     if (this.#tried === null) this.#tried = [this.#lastEndpoint!]
     else this.#tried.push(this.#lastEndpoint!)
-    run.closeBody()
+    run.body?.close()
     this.#next()
   }
 

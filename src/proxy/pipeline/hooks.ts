@@ -1,7 +1,7 @@
 // Walks the stages that saw the request, for each moment after the first. What fails comes back as a
 // value; what follows from it is the driver's decision.
 import type { Exchange } from './exchange.ts'
-import type { PolicyLog } from './policy.ts'
+import type { PolicyLog, Verdict } from './policy.ts'
 import { Reply } from './reply.ts'
 import { runShadowed } from './shadow.ts'
 import type { Stage } from './stage.ts'
@@ -14,6 +14,15 @@ export class HookFailure {
   constructor(stage: Stage, error: unknown) {
     this.stage = stage
     this.error = error
+  }
+}
+
+/** `onRequest` of one stage; it must have one. */
+export function requestVerdict(exchange: Exchange, stage: Stage): Verdict | HookFailure {
+  try {
+    return stage.shadow ? runShadowed(exchange, stage.onRequest!) : stage.onRequest!(exchange)
+  } catch (error) {
+    return new HookFailure(stage, error)
   }
 }
 

@@ -7,7 +7,6 @@ import type { Exchange } from './exchange.ts'
 import type { ProblemDetails, Reply } from './reply.ts'
 
 /** What a hook that may stop the request returns: nothing (go on), a reply (stop), or a wait for either. */
-// biome-ignore lint/suspicious/noConfusingVoidType: a hook without a return statement is the common case
 export type Verdict = void | Reply | Promise<void | Reply>
 
 /** The moments at which a policy takes part. A moment left out costs nothing per request. */
@@ -62,9 +61,12 @@ export interface PolicyEnvironment {
 export type BodyUse = 'observe' | 'transform'
 
 /** A policy: its schema, its promises and the code that makes its hooks. */
-export interface PolicyDefinition<Schema extends z.ZodType = z.ZodType> {
+export interface PolicyDefinition<
+  Schema extends z.ZodType = z.ZodType,
+  Name extends string = string,
+> {
   /** Lower case with dashes; the name in the configuration and of the folder. */
-  readonly name: string
+  readonly name: Name
   /** One sentence for listings and the reference. */
   readonly summary: string
   readonly settings: Schema
@@ -79,8 +81,8 @@ export interface PolicyDefinition<Schema extends z.ZodType = z.ZodType> {
 }
 
 /** Declares a policy; returns it unchanged, with its types inferred. */
-export function definePolicy<Schema extends z.ZodType>(
-  definition: PolicyDefinition<Schema>,
-): PolicyDefinition<Schema> {
+export function definePolicy<Schema extends z.ZodType, const Name extends string>(
+  definition: PolicyDefinition<Schema, Name>,
+): PolicyDefinition<Schema, Name> {
   return definition
 }

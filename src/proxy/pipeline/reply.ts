@@ -18,6 +18,8 @@ export class Reply {
   }
 }
 
+/** Seconds that a client should wait when nothing says how long a shortage lasts. */
+const RETRY_AFTER = '1'
 const NO_BODY = Buffer.alloc(0)
 const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
@@ -72,6 +74,7 @@ export function problem(code: ErrorCode, details: ProblemDetails = {}): Reply {
     {
       'Content-Type': 'application/problem+json',
       'Proxy-Status': `gatehouse; error=${proxyStatus}; details="${code}"`,
+      ...(status === 503 ? { 'Retry-After': RETRY_AFTER } : {}),
       ...details.headers,
     },
     JSON.stringify(document),

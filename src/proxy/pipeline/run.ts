@@ -1,10 +1,7 @@
 // The driver: takes one exchange through its moments. All control flow on the client's side is here;
 // policies, targets and connections are leaves that report back.
 import { type ErrorCode, errorKind } from '../../errors.ts'
-import type { Clock } from '../../lib/clock.ts'
-import type { TimerWheel } from '../../lib/timer-wheel.ts'
 import type { FieldEdits } from '../http/compose-head.ts'
-import type { ForwardedSettings } from '../http/forwarded-headers.ts'
 import type { RequestHead, ResponseHead } from '../http/message-head.ts'
 import type { RequestSink } from '../http/request-sink.ts'
 import { BodyMode } from '../http/response-writer.ts'
@@ -12,8 +9,9 @@ import type { ServerConnection } from '../http/server-connection.ts'
 import { passedTrailers } from '../http/trailers.ts'
 import { passedUpgrade } from '../http/upgrade.ts'
 import type { RoutingTable } from '../router/routing-table.ts'
-import { BodyIntake, type BodyTaker } from './body-intake.ts'
+import { BodyIntake } from './body-intake.ts'
 import { type ClientInfo, Exchange } from './exchange.ts'
+import type { ExchangeContext, UpstreamSide } from './exchange-context.ts'
 import {
   Direction,
   dataThrough,
@@ -21,13 +19,13 @@ import {
   finishThrough,
   forwardThrough,
   HookFailure,
+  requestVerdict,
   responseThrough,
 } from './hooks.ts'
-import type { PolicyLog } from './policy.ts'
 import { problem, Reply } from './reply.ts'
 import { bodyMode, interimHead, replyHead, tunnelHead, upstreamHead } from './response-head.ts'
 import type { RoutePlan } from './route.ts'
-import { copyOf, runShadowed } from './shadow.ts'
+import { copyOf } from './shadow.ts'
 import type { Stage } from './stage.ts'
 
 /** Where a route leads. */
@@ -41,33 +39,14 @@ export interface Route extends RoutePlan {
   readonly target: Target
 }
 
-/** The other side of a forwarded exchange, as the driver sees it. */
-export interface UpstreamSide extends BodyTaker {
-  pauseResponse(): void
-  resumeResponse(): void
-  /** The exchange is over for the client; nothing more is wanted. */
-  abort(): void
-}
-
 /** What all exchanges of one snapshot share. */
-export interface RunContext {
-  readonly clock: Clock
-  readonly wheel: TimerWheel
+export interface RunContext extends ExchangeContext {
   readonly table: RoutingTable<Route>
   /** What happens where no route matches: the stages of every route, then 404 or 405. */
   readonly unmatched: Route
-  readonly forwarded: ForwardedSettings
-  /** 'Via: 1.0 name' and 'Via: 1.1 name' with CRLF, by minor version (RFC 9110 7.6.3); '' for none. */
-  readonly viaLines: readonly [string, string]
-  readonly trailersAllowed: ReadonlySet<string>
-  readonly log: PolicyLog
-  /** Gatehouse answered with a failure, or gave an exchange up. */
-  countError(code: ErrorCode): void
-  /** The exchange holds on to its snapshot from the first to the second call. */
-  enter(): void
-  leave(): void
 }
 
+const NO_DATA = Buffer.alloc(0)
 const Phase = { request: 0, waiting: 1, target: 2, responding: 3, tunnel: 4, finished: 5 } as const
 
 /** One exchange on its way. */
@@ -82,12 +61,12 @@ export class ExchangeRun extends Exchange implements RequestSink {
   upgrade: string | null = null
   /** The methods that the matched path does take, when no route takes this one. */
   allow: string | null = null
+  /** The body on its way to an attempt; null when the request has none. */
+  body: BodyIntake | null
   requestEnded = false
   #phase: number = Phase.request
   #stage = 0
   #ran = 0
-  /** Null while the request has no body. */
-  #body: BodyIntake | null
   #editsBefore: FieldEdits | null = null
 
   constructor(
@@ -102,15 +81,13 @@ export class ExchangeRun extends Exchange implements RequestSink {
     this.context = context
     this.plan = context.unmatched
     this.trustedHead = trusted ? head : null
-    this.#body = this.requestHasBody ? new BodyIntake(connection) : null
+    this.body = this.requestHasBody ? new BodyIntake(connection) : null
   }
 
   /** Whether the answer has begun, or the exchange has ended without one. */
   get isAnswered(): boolean {
     return this.#phase >= Phase.responding
   }
-
-  // ---- the request ------------------------------------------------------------------------------
 
   /** Finds the route and begins. */
   start(): void {
@@ -149,20 +126,15 @@ export class ExchangeRun extends Exchange implements RequestSink {
       if (stage.condition !== null && !stage.condition.test(this)) continue
       this.#ran |= 1 << index
       if (stage.onRequest === null) continue
-      let verdict: ReturnType<NonNullable<Stage['onRequest']>>
-      try {
-        verdict = stage.shadow ? runShadowed(this, stage.onRequest) : stage.onRequest(this)
-      } catch (error) {
-        this.#policyFailed(stage, error)
-        return
-      }
+      const verdict = requestVerdict(this, stage)
       if (verdict === undefined) continue
       if (verdict instanceof Reply) {
         if (this.#stopsAt(stage, verdict)) return
-      } else {
-        this.#await(stage, verdict)
-        return
+        continue
       }
+      if (verdict instanceof HookFailure) this.#policyFailed(stage, verdict.error)
+      else this.#await(stage, verdict)
+      return
     }
     this.#phase = Phase.target
     this.plan.target.handle(this)
@@ -184,13 +156,12 @@ export class ExchangeRun extends Exchange implements RequestSink {
 
   /** Whether the reply ends the walk; that of a shadowed stage is only counted. */
   #stopsAt(stage: Stage, reply: Reply): boolean {
-    if (stage.shadow) {
-      stage.counters.shadowRejected()
-      return false
+    if (stage.shadow) stage.counters.shadowRejected()
+    else {
+      stage.counters.rejected()
+      this.respond(reply)
     }
-    stage.counters.rejected()
-    this.respond(reply)
-    return true
+    return !stage.shadow
   }
 
   #policyFailed(stage: Stage, error: unknown): void {
@@ -213,7 +184,7 @@ export class ExchangeRun extends Exchange implements RequestSink {
       return
     }
     const passed = this.plan.hasRequestBodyHooks ? this.#through(Direction.request, data) : data
-    if (passed !== null) this.#body?.offer(passed)
+    if (passed !== null) this.body?.offer(passed)
   }
 
   onRequestEnd(trailers: string): void {
@@ -225,25 +196,9 @@ export class ExchangeRun extends Exchange implements RequestSink {
     }
     if (this.plan.hasRequestBodyHooks) {
       const rest = this.#through(Direction.request, null)
-      if (rest !== null && rest.length > 0) this.#body?.offer(rest)
+      if (rest !== null && rest.length > 0) this.body?.offer(rest)
     }
-    this.#body?.end(passedTrailers(trailers, this.context.trailersAllowed))
-  }
-
-  /** The upstream is ready for the body: hands over what was held and lets the rest come. */
-  openBody(upstream: BodyTaker): void {
-    if (this.#body === null) upstream.onRequestEnd('')
-    else this.#body.open(upstream)
-  }
-
-  /** The body's way is closed again, until the next `openBody`. */
-  closeBody(): void {
-    this.#body?.close()
-  }
-
-  /** The upstream has caught up. */
-  resumeBody(): void {
-    this.connection.resumeRequest()
+    this.body?.end(passedTrailers(trailers, this.context.trailersAllowed))
   }
 
   /** Runs the onForward hooks for one attempt, on the edits as they were before the first. */
@@ -265,18 +220,12 @@ export class ExchangeRun extends Exchange implements RequestSink {
     this.fail('exchange_timeout')
   }
 
-  // ---- the answer -------------------------------------------------------------------------------
-
   /** Ends the exchange with a failure of the catalogue, or, once the answer has begun, cuts it off. */
   fail(code: ErrorCode): void {
     if (this.#phase === Phase.finished) return
-    if (this.#phase >= Phase.responding) {
-      this.#abandon(code)
-      return
-    }
-    const details = this.errorDetail === null ? {} : { detail: this.errorDetail }
-    const headers = errorKind(code).status === 503 ? { 'Retry-After': '1' } : {}
-    this.respond(problem(code, { ...details, headers }))
+    const detail = this.errorDetail === null ? {} : { detail: this.errorDetail }
+    if (this.#phase >= Phase.responding) this.#abandon(code)
+    else this.respond(problem(code, detail))
   }
 
   /** Answers with a reply of the gateway's own. */
@@ -296,12 +245,13 @@ export class ExchangeRun extends Exchange implements RequestSink {
 
   #sendReply(reply: Reply): void {
     const { connection } = this
-    if (!this.requestEnded && (this.request.expectsContinue || this.requestHasBody)) {
-      // Whether the body still comes is the client's choice; after this answer nothing can be read.
-      if (this.request.expectsContinue) connection.closing = true
-    }
+    // Whether the body still comes is the client's choice; after this answer nothing can be read.
+    if (this.request.expectsContinue && !this.requestEnded) connection.closing = true
     let { body } = reply
-    if (this.plan.hasResponseBodyHooks && body.length > 0) body = this.#throughWhole(body)
+    if (this.plan.hasResponseBodyHooks && body.length > 0) {
+      const first = this.#through(Direction.response, body) ?? NO_DATA
+      body = Buffer.concat([first, this.#through(Direction.response, null) ?? NO_DATA])
+    }
     const hasBody = this.method !== 'HEAD' && reply.status !== 204 && reply.status !== 304
     connection.startResponse(
       replyHead(this, reply, body.length, connection.closing),
@@ -313,12 +263,6 @@ export class ExchangeRun extends Exchange implements RequestSink {
     }
     connection.endResponse('')
     this.#finish()
-  }
-
-  #throughWhole(body: Buffer): Buffer {
-    const first = this.#through(Direction.response, body)
-    const last = this.#through(Direction.response, null)
-    return Buffer.concat([first ?? Buffer.alloc(0), last ?? Buffer.alloc(0)])
   }
 
   /** Runs the response stages. @returns false when one failed and that was answered instead. */
@@ -411,11 +355,11 @@ export class ExchangeRun extends Exchange implements RequestSink {
     this.#finish()
   }
 
-  /** Both sides of a tunnel are closed. */
-  endTunnel(): void {
+  /** The upstream's side of a tunnel is gone; `isClean` when it had ended its stream before. */
+  endTunnel(isClean: boolean): void {
     if (this.#phase !== Phase.tunnel) return
-    this.upstream = null
-    this.connection.abort()
+    if (!isClean) return this.#abandon('upstream_reset')
+    this.connection.closeTunnel()
     this.#finish()
   }
 
@@ -447,7 +391,7 @@ export class ExchangeRun extends Exchange implements RequestSink {
     this.#phase = Phase.finished
     const { context, plan } = this
     context.wheel.cancel(this)
-    this.#body = null
+    this.body = null
     this.durationMs = context.clock.now() - this.receivedAt
     if (this.status === 0)
       this.status = this.errorCode === null ? 0 : errorKind(this.errorCode).status

@@ -9,6 +9,8 @@ export interface StageCounters {
   /** It would have stopped a request, were it not in shadow mode. */
   shadowRejected(): void
   failed(): void
+  /** Its condition could not be evaluated. */
+  conditionFailed(): void
 }
 
 /** One step of a route. Absent hooks are null. */

@@ -1,10 +1,10 @@
 // A named upstream as one thread runs it: its endpoints, how one is picked, and the connections to each.
-import type tls from 'node:tls'
 import type { ErrorCode } from '../../errors.ts'
 import type { BalancedRequest, Picker, PickerFactory, SharedTurns } from './balancers/balancer.ts'
 import { StickyPicker } from './balancers/sticky.ts'
 import { ConnectionPool, type PoolEnvironment, type PoolSettings } from './connection-pool.ts'
 import type { Endpoint } from './endpoint.ts'
+import { EndpointTls, type UpstreamTls } from './upstream-tls.ts'
 
 /** Counts what a service answers; see observability. */
 export interface ServiceCounters {
@@ -32,8 +32,8 @@ export interface ServiceSettings {
   /** Further attempts after the first. */
   readonly retriesMax: number
   readonly hostHeader: HostHeader
-  /** For https endpoints, else null. The server name is added per endpoint. */
-  readonly tls: tls.ConnectionOptions | null
+  /** For https endpoints, else null. */
+  readonly tls: UpstreamTls | null
   readonly picker: PickerFactory
   readonly counters: ServiceCounters
 }
@@ -44,6 +44,8 @@ export class Service {
   readonly #environment: PoolEnvironment
   readonly #random: () => number
   #settings: ServiceSettings | null = null
+  /** The first of those that hold the same, so that its sessions live on. */
+  #tls: UpstreamTls | null = null
   readonly #pools = new Map<Endpoint, ConnectionPool>()
   #endpoints: readonly Endpoint[] = []
   #picker: Picker | null = null
@@ -70,7 +72,8 @@ export class Service {
 
   /** Takes new settings or endpoints. Pools of endpoints that stay are kept, others close gently. */
   configure(settings: ServiceSettings, endpoints: readonly Endpoint[], turns: SharedTurns): void {
-    const tlsChanged = JSON.stringify(settings.tls) !== JSON.stringify(this.#settings?.tls ?? null)
+    const tlsChanged = settings.tls?.contents !== this.#tls?.contents
+    if (tlsChanged) this.#tls = settings.tls
     this.#settings = settings
     this.#endpoints = endpoints
     const context = { turns, random: this.#random }
@@ -94,16 +97,22 @@ export class Service {
     return picker instanceof StickyPicker ? picker.cookieFor(endpoint, request) : null
   }
 
+  /** Reads the files of its TLS settings again. @throws Error as UpstreamTls.reload does. */
+  async reloadCertificates(): Promise<boolean> {
+    return this.#tls === null ? false : await this.#tls.reload()
+  }
+
   /** The connections to an endpoint. */
   pool(endpoint: Endpoint): ConnectionPool {
     const known = this.#pools.get(endpoint)
     if (known !== undefined) return known
-    const { tls, pool } = this.settings
+    const { clock } = this.#environment.table
     const target = {
       host: endpoint.host,
       port: endpoint.port,
-      tls: tls === null ? null : { ...tls, ...serverName(endpoint.serverName) },
+      tls: this.#tls === null ? null : new EndpointTls(this.#tls, endpoint.serverName, clock),
     }
+    const { pool } = this.settings
     const made = new ConnectionPool(target, endpoint.slot, pool, this.#environment)
     this.#pools.set(endpoint, made)
     return made
@@ -114,9 +123,4 @@ export class Service {
     for (const pool of this.#pools.values()) pool.close()
     this.#pools.clear()
   }
-}
-
-/** SNI takes names only (RFC 6066 3); an address is verified as such without it. */
-function serverName(name: string): tls.ConnectionOptions {
-  return name === '' || /^[\d.]+$|:/.test(name) ? {} : { servername: name }
 }

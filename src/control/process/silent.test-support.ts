@@ -1,0 +1,2 @@
+// A gateway process for tests of the parent: it never gets ready.
+process.on('message', () => {})

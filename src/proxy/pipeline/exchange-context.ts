@@ -1,0 +1,31 @@
+// What an exchange is given for its way: by its snapshot, and by the upstream that it is sent to.
+import type { ErrorCode } from '../../errors.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { TimerWheel } from '../../lib/timer-wheel.ts'
+import type { ForwardedSettings } from '../http/forwarded-headers.ts'
+import type { BodyTaker } from './body-intake.ts'
+import type { PolicyLog } from './policy.ts'
+
+/** What all exchanges of one snapshot share, beside its routes. */
+export interface ExchangeContext {
+  readonly clock: Clock
+  readonly wheel: TimerWheel
+  readonly forwarded: ForwardedSettings
+  /** 'Via: 1.0 name' and 'Via: 1.1 name' with CRLF, by minor version (RFC 9110 7.6.3); '' for none. */
+  readonly viaLines: readonly [string, string]
+  readonly trailersAllowed: ReadonlySet<string>
+  readonly log: PolicyLog
+  /** Gatehouse answered with a failure, or gave an exchange up. */
+  countError(code: ErrorCode): void
+  /** The exchange holds on to its snapshot from the first to the second call. */
+  enter(): void
+  leave(): void
+}
+
+/** The other side of a forwarded exchange, as the driver sees it. */
+export interface UpstreamSide extends BodyTaker {
+  pauseResponse(): void
+  resumeResponse(): void
+  /** The exchange is over for the client; nothing more is wanted. */
+  abort(): void
+}
