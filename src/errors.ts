@@ -35,7 +35,6 @@ export const ERRORS = {
   bad_host: kind(400, 'client', false, 'http_request_error', 'The Host header is missing, repeated or malformed.'),
   bad_target: kind(400, 'client', false, 'http_request_error', 'The request target is malformed or ambiguous.'),
   bad_connection: kind(400, 'client', false, 'http_request_error', 'The Connection header names a field that it may not remove.'),
-  bad_upgrade: kind(400, 'client', false, 'http_request_error', 'The upgrade request is malformed.'),
   bad_version: kind(400, 'client', false, 'http_request_error', 'The HTTP version is not supported.'),
   method_refused: kind(400, 'client', false, 'http_request_denied', 'The method is not supported by this gateway.'),
   expectation_failed: kind(417, 'client', false, 'http_request_error', 'The Expect header asks for something unknown.'),

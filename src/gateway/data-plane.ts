@@ -90,6 +90,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       wheel: this.wheel,
       readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
       table: this.#table,
+      onDefect: (error) => this.onDefect(error),
     }
     this.#certificateWatch = new CertificateWatch(() => this.#certificateHolders(), options.log)
   }
@@ -231,6 +232,12 @@ export class ThreadPlane implements DataPlane, ListenerHost {
 
   ticketKeys(): Buffer {
     return this.#ticketKeys.take()
+  }
+
+  onDefect(error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.#counters.error('internal')
+    this.live.log.error({ error: text }, 'a defect of the gateway cost a connection')
   }
 
   countRefused(code: ErrorCode, clientIp: string): void {

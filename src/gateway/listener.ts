@@ -27,6 +27,8 @@ export interface ListenerHost {
   release(): void
   /** Those of TLS session tickets now, the same in all threads. */
   ticketKeys(): Buffer
+  /** A defect of the gateway cost a connection. */
+  onDefect(error: unknown): void
   /** Bytes that were no request were answered with this. */
   countRefused(code: ErrorCode, clientIp: string): void
 }
@@ -154,6 +156,10 @@ export class Listener implements ConnectionHost {
   refuse(connection: ServerConnection, code: ErrorCode): string {
     this.#host.countRefused(code, connection.clientIp)
     return refusal(code, this.clock)
+  }
+
+  onDefect(error: unknown): void {
+    this.#host.onDefect(error)
   }
 
   onClosed(connection: ServerConnection): void {

@@ -157,10 +157,10 @@ routes: [{ path: /*, respond: { body: hello } }]
       const before = childrenOf(gateway.pid)
       gateway.signal('SIGUSR2')
       await gateway.said(/a new gateway process serves/)
-      client.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+      client.send('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
       const response = await client.response()
       assert.equal(response.status, 200)
-      await client.close()
+      await client.destroy()
       await eventually(
         () => !childrenOf(gateway.pid).some((pid) => before.includes(pid)),
         () => 'the predecessor to end',

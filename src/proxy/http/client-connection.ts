@@ -1,7 +1,6 @@
 // The client's role of HTTP/1: one connection to an endpoint, one request on it at a time, and the
 // answer pushed into whoever asked.
-import net from 'node:net'
-import tls from 'node:tls'
+import type net from 'node:net'
 import type { ErrorCode } from '../../errors.ts'
 import { type TimerWheel, WheelTimer } from '../../lib/timer-wheel.ts'
 import { BodyReader } from './body-reader.ts'
@@ -9,6 +8,13 @@ import { type BodySink, hasBareLineBreak } from './chunked-decoder.ts'
 import { INTERIM_RESPONSES_MAX, RESPONSE_HEAD_BYTES_MAX } from './limits.ts'
 import type { ResponseHead } from './message-head.ts'
 import { parseResponseHead } from './parse-head.ts'
+import {
+  type ConnectTarget,
+  connectFailure,
+  connectionFailure,
+  hasEndedCleanly,
+  openSocket,
+} from './upstream-socket.ts'
 
 /** What receives the answer to one request. Data is only lent: it must be copied or written out. */
 export interface ResponseSink {
@@ -38,6 +44,8 @@ export interface ConnectionOwner {
   /** The exchange on it is over and the connection is good for another. */
   onReusable(connection: ClientConnection): void
   onClosed(connection: ClientConnection): void
+  /** A defect of the gateway: this connection is lost, the thread goes on. */
+  onDefect(error: unknown): void
 }
 
 /** Bounds in time of one attempt. */
@@ -49,13 +57,6 @@ export interface UpstreamTimeouts {
   readonly idleMs: number
 }
 
-/** Where a connection goes: what `net.connect` or `tls.connect` take. */
-export interface ConnectTarget {
-  readonly host: string
-  readonly port: number
-  readonly tls: tls.ConnectionOptions | null
-}
-
 const Input = { connecting: 0, idle: 1, head: 2, body: 3, tunnel: 4, closed: 5 } as const
 const EMPTY = Buffer.alloc(0)
 const HEAD_END = Buffer.from('\r\n\r\n')
@@ -64,6 +65,7 @@ const HEAD_END = Buffer.from('\r\n\r\n')
 export class ClientConnection extends WheelTimer implements BodySink {
   readonly socket: net.Socket
   readonly owner: ConnectionOwner
+  readonly #isTls: boolean
   /** Those of the current exchange. */
   timeouts: UpstreamTimeouts
   /** Exchanges begun on it so far. */
@@ -85,29 +87,20 @@ export class ClientConnection extends WheelTimer implements BodySink {
     super()
     this.owner = owner
     this.timeouts = owner.timeouts
-    const options = {
-      host: target.host,
-      port: target.port,
-      noDelay: true,
-      allowHalfOpen: true,
-      autoSelectFamily: false,
-      onread: {
-        buffer: owner.readBuffer,
-        callback: (size: number, buffer: Uint8Array): boolean =>
-          this.#onRead(size, buffer as Buffer),
-      },
-    }
-    if (target.tls === null) {
-      this.socket = net.connect(options)
-      this.socket.on('connect', () => this.#onConnected())
-    } else {
-      this.socket = tls.connect({ ...options, ...target.tls } as tls.ConnectionOptions)
-      this.socket.on('secureConnect', () => this.#onConnected())
-    }
+    this.#isTls = target.tls !== null
+    this.socket = openSocket(
+      target,
+      owner.readBuffer,
+      (size, buffer) => this.#guard(size, buffer as Buffer),
+      () => this.#onConnected(),
+    )
     this.socket.on('end', () => this.#onEnd())
     this.socket.on('drain', () => this.#sink?.onUpstreamDrain())
     this.socket.on('error', (error: NodeJS.ErrnoException) => {
-      this.#failure ??= this.#codeOf(error)
+      const isConnecting = this.#input === Input.connecting
+      this.#failure ??= isConnecting ? connectFailure(error, this.socket) : connectionFailure(error)
+      // TLS reports a broken record and leaves the rest to us.
+      this.socket.destroy()
     })
     this.socket.on('close', () => this.#onClose())
     owner.wheel.arm(this, owner.timeouts.connectMs)
@@ -190,6 +183,16 @@ export class ClientConnection extends WheelTimer implements BodySink {
 
   // ---- the answer -------------------------------------------------------------------------------
 
+  #guard(size: number, buffer: Buffer): boolean {
+    try {
+      return this.#onRead(size, buffer)
+    } catch (error) {
+      this.owner.onDefect(error)
+      this.#fail('internal')
+      return false
+    }
+  }
+
   #onRead(size: number, buffer: Buffer): boolean {
     let offset = 0
     let bytes = buffer
@@ -211,8 +214,9 @@ export class ClientConnection extends WheelTimer implements BodySink {
         return false
       }
     }
-    if (this.#isOver) this.#release()
-    else this.#sink?.onReadEnd()
+    if (!this.#isOver) this.#sink?.onReadEnd()
+    else if (this.#isTls) setImmediate(release, this)
+    else this.release()
     return !this.#paused
   }
 
@@ -282,11 +286,16 @@ export class ClientConnection extends WheelTimer implements BodySink {
 
   /**
    * Gives the connection back, but only once all that arrived with the end of the answer was looked
-   * at: bytes beyond it have destroyed the connection by now, and can reach no other exchange.
+   * at: bytes beyond it have destroyed the connection by now, and can reach no other exchange. What TLS
+   * received at once comes record by record, so it is given back only when that is over.
    */
-  #release(): void {
+  release(): void {
     this.#isOver = false
-    this.#paused = false
+    if (this.#paused) {
+      // The client is slower than this answer; the next exchange must not wait for it.
+      this.#paused = false
+      this.socket.resume()
+    }
     if (this.#keepAlive && this.#requestEnded && !this.socket.destroyed) this.owner.onReusable(this)
     else this.socket.destroy()
   }
@@ -314,8 +323,11 @@ export class ClientConnection extends WheelTimer implements BodySink {
   #onEnd(): void {
     if (this.#input === Input.tunnel) this.#sink?.onResponseEnd('')
     else if (this.#input === Input.body && this.#body.endsWithConnection) {
-      this.#end('')
-      this.#release()
+      // Paused, TCP is not read: what ended then was close_notify.
+      if (this.#paused || hasEndedCleanly(this.socket)) {
+        this.#end('')
+        this.release()
+      } else this.#fail('upstream_truncated')
     } else if (this.#input === Input.head) this.#fail('upstream_closed')
     else if (this.#input === Input.body) this.#fail('upstream_truncated')
     else this.socket.destroy()
@@ -344,35 +356,10 @@ export class ClientConnection extends WheelTimer implements BodySink {
       )
     }
   }
-
-  #codeOf(error: NodeJS.ErrnoException): ErrorCode {
-    if (this.#input !== Input.connecting) return 'upstream_reset'
-    switch (error.code) {
-      case 'ECONNREFUSED':
-        return 'connect_refused'
-      case 'ETIMEDOUT':
-        return 'connect_timeout'
-      case 'ECONNRESET':
-      case 'EPIPE':
-      case 'EHOSTUNREACH':
-      case 'ENETUNREACH':
-      case 'EADDRNOTAVAIL':
-      case 'EMFILE':
-      case 'ENFILE':
-        return 'connect_failed'
-      default:
-        return isCertificateError(error.code ?? '') ? 'tls_untrusted' : 'tls_failed'
-    }
-  }
 }
 
-/** OpenSSL's verification errors as node names them, and its own about the host name. */
-function isCertificateError(code: string): boolean {
-  return (
-    code.includes('CERT') ||
-    code === 'ERR_TLS_CERT_ALTNAME_INVALID' ||
-    code === 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'
-  )
+function release(connection: ClientConnection): void {
+  connection.release()
 }
 
 /** Whether what has arrived cannot become a head any more, however much follows. */

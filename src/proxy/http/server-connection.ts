@@ -2,7 +2,6 @@
 // answers. It knows framing and deadlines; what a request means is its host's business.
 import type { Socket } from 'node:net'
 import type { ErrorCode } from '../../errors.ts'
-import type { Clock } from '../../lib/clock.ts'
 import { type TimerWheel, WheelTimer } from '../../lib/timer-wheel.ts'
 import { BodyReader } from './body-reader.ts'
 import type { BodySink } from './chunked-decoder.ts'
@@ -18,25 +17,18 @@ import { BodyMode, ResponseWriter } from './response-writer.ts'
 export interface ConnectionHost {
   readonly limits: HttpLimits
   readonly wheel: TimerWheel
-  readonly clock: Clock
   /** A request has arrived; returns what takes it from here. */
   begin(connection: ServerConnection, head: RequestHead): RequestSink
   /** Bytes that are no request: returns the complete answer, in latin1. */
   refuse(connection: ServerConnection, code: ErrorCode): string
   onClosed(connection: ServerConnection): void
+  /** A defect of the gateway: this connection is lost, the thread goes on. */
+  onDefect(error: unknown): void
 }
 
 const PauseReason = { receiver: 1, pipelined: 2, any: 3 } as const
 
-const Input = {
-  head: 0,
-  body: 1,
-  waiting: 2,
-  discarding: 3,
-  lingering: 4,
-  tunnel: 5,
-  closed: 6,
-} as const
+const Input = { head: 0, body: 1, waiting: 2, discard: 3, linger: 4, tunnel: 5, closed: 6 } as const
 
 const EMPTY = Buffer.alloc(0)
 
@@ -50,7 +42,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
   readonly tlsVersion: string | null
   /** Whether this connection ends with the current answer. */
   closing = false
-  requests = 0
+  #requests = 0
   #input: number = Input.head
   #sink: RequestSink | null = null
   #pending: Buffer = EMPTY
@@ -71,11 +63,18 @@ export class ServerConnection extends WheelTimer implements BodySink {
     this.tlsVersion = tlsVersion
     this.clientIp = plainAddress(socket.remoteAddress ?? '')
     this.clientPort = socket.remotePort ?? 0
-    socket.on('data', (data: Buffer) => this.#onData(data))
+    socket.on('data', (data: Buffer) => {
+      try {
+        this.#onData(data)
+      } catch (error) {
+        host.onDefect(error)
+        socket.destroy()
+      }
+    })
     socket.on('end', () => this.#onEnd())
     socket.on('drain', () => this.#onDrain())
     socket.on('finish', () => {
-      if (this.#input === Input.lingering) host.wheel.arm(this, LINGER_TIMEOUT_MS)
+      if (this.#input === Input.linger) host.wheel.arm(this, LINGER_TIMEOUT_MS)
     })
     socket.on('error', () => {})
     socket.on('close', () => this.#onClose())
@@ -90,7 +89,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
   /** Writes an interim answer (1xx) at once. */
   writeInterim(head: string): void {
     this.#writer.add(head)
-    this.flush()
+    this.#writer.flush()
   }
 
   /**
@@ -123,11 +122,11 @@ export class ServerConnection extends WheelTimer implements BodySink {
       this.#input = Input.head
       if (!this.#blocked) host.wheel.arm(this, host.limits.keepAliveTimeoutMs)
       this.#resume(PauseReason.receiver)
-      if (this.#pending.length > 0) process.nextTick(readPending, this)
+      if (this.#pending.length > 0) process.nextTick(() => this.#readPending())
     } else {
       // The answer came before the whole request did: a small rest is read and thrown away.
       this.#sink = null
-      this.#input = Input.discarding
+      this.#input = Input.discard
       this.#discarded = 0
       host.wheel.arm(this, LINGER_TIMEOUT_MS)
       this.#resume(PauseReason.receiver)
@@ -149,7 +148,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
     this.#writer.begin('', BodyMode.tunnel)
     this.host.wheel.cancel(this)
     this.#resume(PauseReason.receiver)
-    if (this.#pending.length > 0) process.nextTick(readPending, this)
+    if (this.#pending.length > 0) process.nextTick(() => this.#readPending())
   }
 
   /** The upstream's side of a tunnel has ended: passes the FIN on. */
@@ -215,7 +214,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
   }
 
   /** Takes up bytes that arrived while the connection was busy with something else. */
-  readPending(): void {
+  #readPending(): void {
     const pending = this.#pending
     if (pending.length === 0) return
     if (this.#input === Input.head) {
@@ -250,9 +249,9 @@ export class ServerConnection extends WheelTimer implements BodySink {
   #begin(head: RequestHead, data: Buffer, bodyStart: number): void {
     const { host } = this
     host.wheel.cancel(this)
-    this.requests++
-    if (!head.keepAlive || this.requests >= host.limits.requestsPerConnectionMax)
-      this.closing = true
+    this.#requests++
+    const isLast = this.#requests >= host.limits.requestsPerConnectionMax
+    if (isLast || !head.keepAlive) this.closing = true
     this.#requestFailed = false
     this.#body.begin(head.isChunked, Math.max(0, head.contentLength))
     this.#input = this.#body.isDone ? Input.waiting : Input.body
@@ -287,7 +286,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
     if (!wasDiscarding) this.#sink?.onRequestEnd(trailers)
     else {
       this.host.wheel.arm(this, this.host.limits.keepAliveTimeoutMs)
-      if (this.#pending.length > 0) process.nextTick(readPending, this)
+      if (this.#pending.length > 0) process.nextTick(() => this.#readPending())
     }
   }
 
@@ -300,7 +299,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
     }
     this.#requestFailed = true
     this.closing = true
-    this.#input = Input.lingering
+    this.#input = Input.linger
     this.#discarded = 0
     this.#sink?.onRequestFailed(code)
   }
@@ -311,10 +310,9 @@ export class ServerConnection extends WheelTimer implements BodySink {
   }
 
   #discard(data: Buffer): void {
-    if (this.#input === Input.discarding) {
+    if (this.#input === Input.discard) {
       this.#readBody(data, 0)
-      if (this.#discarded > LINGER_BYTES_MAX && this.#input === Input.discarding)
-        this.#closeGently()
+      if (this.#discarded > LINGER_BYTES_MAX && this.#input === Input.discard) this.#closeGently()
       return
     }
     this.#discarded += data.length
@@ -322,7 +320,6 @@ export class ServerConnection extends WheelTimer implements BodySink {
   }
 
   #refuse(code: ErrorCode): void {
-    this.#pending = EMPTY
     this.#writer.add(this.host.refuse(this, code))
     this.#closeGently()
   }
@@ -331,7 +328,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
   #closeGently(): void {
     this.flush()
     this.#sink = null
-    this.#input = Input.lingering
+    this.#input = Input.linger
     this.#discarded = 0
     this.#pending = EMPTY
     this.socket.end()
@@ -376,7 +373,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
       this.#blocked = false
       const { limits, wheel } = this.host
       if (this.#input === Input.head) wheel.arm(this, limits.keepAliveTimeoutMs)
-      else if (this.#input !== Input.lingering) wheel.cancel(this)
+      else if (this.#input !== Input.linger) wheel.cancel(this)
     }
     this.#sink?.onClientDrain()
   }
@@ -386,7 +383,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
     else if (this.#input === Input.head && this.#pending.length > 0) this.#refuse('head_timeout')
     else if (this.#input === Input.head) this.#closeGently()
     else if (this.#input === Input.body) this.#failRequest('body_timeout')
-    else if (this.#input === Input.discarding) this.#closeGently()
+    else if (this.#input === Input.discard) this.#closeGently()
     else this.socket.destroy()
   }
 
@@ -399,8 +396,4 @@ export class ServerConnection extends WheelTimer implements BodySink {
     sink?.onRequestFailed('client_closed')
     this.host.onClosed(this)
   }
-}
-
-function readPending(connection: ServerConnection): void {
-  connection.readPending()
 }

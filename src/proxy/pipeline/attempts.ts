@@ -9,6 +9,7 @@ import type { Endpoint } from '../upstream/endpoint.ts'
 import type { Service } from '../upstream/service.ts'
 import type { UpstreamSide } from './exchange-context.ts'
 import { requestHead } from './request-head.ts'
+import { interimHead } from './response-head.ts'
 import type { ExchangeRun } from './run.ts'
 
 /** How the forwarded request differs from the received one. */
@@ -233,7 +234,10 @@ export class Attempts extends WheelTimer implements UpstreamSide, ResponseSink, 
   // ---- the answer ---------------------------------------------------------------------------------
 
   onInterim(head: ResponseHead): void {
-    this.#run.sendInterim(head)
+    const run = this.#run
+    // HTTP/1.0 knows no interim answers (RFC 9110 15.2).
+    if (run.isAnswered || run.request.minorVersion === 0) return
+    run.connection.writeInterim(interimHead(head))
   }
 
   onResponseHead(head: ResponseHead): void {

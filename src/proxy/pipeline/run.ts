@@ -8,6 +8,7 @@ import { BodyMode } from '../http/response-writer.ts'
 import type { ServerConnection } from '../http/server-connection.ts'
 import { passedTrailers } from '../http/trailers.ts'
 import { passedUpgrade } from '../http/upgrade.ts'
+import { isLoop } from '../http/via.ts'
 import type { RoutingTable } from '../router/routing-table.ts'
 import { BodyIntake } from './body-intake.ts'
 import { type ClientInfo, Exchange } from './exchange.ts'
@@ -23,7 +24,7 @@ import {
   responseThrough,
 } from './hooks.ts'
 import { problem, Reply } from './reply.ts'
-import { bodyMode, interimHead, replyHead, tunnelHead, upstreamHead } from './response-head.ts'
+import { bodyMode, replyHead, tunnelHead, upstreamHead } from './response-head.ts'
 import type { RoutePlan } from './route.ts'
 import { copyOf } from './shadow.ts'
 import type { Stage } from './stage.ts'
@@ -111,6 +112,8 @@ export class ExchangeRun extends Exchange implements RequestSink {
       this.fail('bad_target')
     } else if (this.request.contentLength > this.connection.host.limits.bodyBytesMax) {
       this.fail('body_too_large')
+    } else if (isLoop(this.request, context.viaLines[1])) {
+      this.fail('loop_detected')
     } else {
       this.upgrade = passedUpgrade(this.request, this.plan.upgrades)
       this.#runRequest()
@@ -278,12 +281,6 @@ export class ExchangeRun extends Exchange implements RequestSink {
     return false
   }
 
-  /** An interim answer of the upstream (1xx). */
-  sendInterim(head: ResponseHead): void {
-    if (this.#phase >= Phase.responding || this.request.minorVersion === 0) return
-    this.connection.writeInterim(interimHead(head))
-  }
-
   /** The upstream's answer begins. @returns false when something else was answered instead. */
   beginResponse(head: ResponseHead): boolean {
     if (this.#phase >= Phase.responding) return false
@@ -358,8 +355,8 @@ export class ExchangeRun extends Exchange implements RequestSink {
   /** The upstream's side of a tunnel is gone; `isClean` when it had ended its stream before. */
   endTunnel(isClean: boolean): void {
     if (this.#phase !== Phase.tunnel) return
-    if (!isClean) return this.#abandon('upstream_reset')
-    this.connection.closeTunnel()
+    if (isClean) this.connection.closeTunnel()
+    else this.#abandon('upstream_reset')
     this.#finish()
   }
 

@@ -5,9 +5,9 @@ import type { TimerWheel } from '../../lib/timer-wheel.ts'
 import {
   ClientConnection,
   type ConnectionOwner,
-  type ConnectTarget,
   type UpstreamTimeouts,
 } from '../http/client-connection.ts'
+import type { ConnectTarget } from '../http/upstream-socket.ts'
 import type { EndpointTable } from './endpoint-table.ts'
 
 /** Who asks for a connection. The fields make it its own node in the pool's queue. */
@@ -34,6 +34,7 @@ export interface PoolEnvironment {
   readonly wheel: TimerWheel
   readonly readBuffer: Buffer
   readonly table: EndpointTable
+  onDefect(error: unknown): void
 }
 
 /** Counts of one pool, for metrics. */
@@ -53,6 +54,7 @@ export class ConnectionPool implements ConnectionOwner {
   readonly #target: ConnectTarget
   readonly #table: EndpointTable
   readonly #slot: number
+  readonly #onDefect: (error: unknown) => void
   #settings: PoolSettings
   readonly #idle: ClientConnection[] = []
   /** Connections that are on their way, oldest first, with those who wait for just these. */
@@ -76,6 +78,7 @@ export class ConnectionPool implements ConnectionOwner {
     this.wheel = environment.wheel
     this.readBuffer = environment.readBuffer
     this.#table = environment.table
+    this.#onDefect = environment.onDefect
   }
 
   /** Takes new bounds; connections that are open stay. */
@@ -185,7 +188,9 @@ export class ConnectionPool implements ConnectionOwner {
     this.#serveNext()
   }
 
-  // -------------------------------------------------------------------------------------------------
+  onDefect(error: unknown): void {
+    this.#onDefect(error)
+  }
 
   #tryOpen(waiter: ConnectionWaiter): boolean {
     if (!this.#table.tryReserveConnection(this.#slot, this.#settings.connectionsMax)) return false

@@ -1,4 +1,5 @@
 // TLS towards a service: whom it trusts, what it shows, and the sessions it resumes.
+import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import tls from 'node:tls'
@@ -62,34 +63,39 @@ function fileNames({ ca, cert, key }: UpstreamTlsSettings): (string | null)[] {
   return [ca, cert, key]
 }
 
+/** By what they were made of. Most services of a gateway trust and show the same, in every generation. */
+const contexts = new Map<string, WeakRef<tls.SecureContext>>()
+
+/** Reading the authorities of a whole system takes some 20 ms, so what is made once is shared. */
 function secureContext(
   settings: UpstreamTlsSettings,
-  [ca, cert, key]: readonly (string | null | undefined)[],
+  texts: readonly (string | null)[],
 ): tls.SecureContext {
-  if (ca == null && cert == null) return systemContext()
-  if (ca != null) requireCertificate(ca, settings.ca!)
+  const digest = createHash('sha256').update(JSON.stringify(texts)).digest('base64')
+  const known = contexts.get(digest)?.deref()
+  if (known !== undefined) return known
+  const made = makeContext(settings, texts)
+  for (const [key, context] of contexts) if (context.deref() === undefined) contexts.delete(key)
+  contexts.set(digest, new WeakRef(made))
+  return made
+}
+
+function makeContext(
+  settings: UpstreamTlsSettings,
+  [ca = null, cert = null, key = null]: readonly (string | null)[],
+): tls.SecureContext {
+  if (ca !== null) requireCertificate(ca, settings.ca!)
   try {
     return tls.createSecureContext({
       minVersion: 'TLSv1.2',
       ca: ca ?? systemAuthorities(),
-      ...(cert == null ? {} : { cert }),
-      ...(key == null ? {} : { key }),
+      ...(cert === null ? {} : { cert }),
+      ...(key === null ? {} : { key }),
     })
   } catch (error) {
     const files = fileNames(settings).filter((file) => file !== null)
     throw new Error(`${files.join(' with ')}: ${(error as Error).message}`)
   }
-}
-
-let sharedSystemContext: tls.SecureContext | null = null
-
-/** Reading some hundred certificates takes long: all services that trust the system share them. */
-function systemContext(): tls.SecureContext {
-  sharedSystemContext ??= tls.createSecureContext({
-    minVersion: 'TLSv1.2',
-    ca: systemAuthorities(),
-  })
-  return sharedSystemContext
 }
 
 /** The system's, with NODE_EXTRA_CA_CERTS; where the system has none, as in small containers, node's. */
