@@ -10,7 +10,7 @@ import { clientAddress } from '../proxy/http/forwarded-headers.ts'
 import type { HttpLimits } from '../proxy/http/limits.ts'
 import type { RequestHead } from '../proxy/http/message-head.ts'
 import { type ConnectionHost, ServerConnection } from '../proxy/http/server-connection.ts'
-import { type Certificates, createTlsServer, loadCertificates } from '../proxy/http/tls.ts'
+import { type Certificates, createTlsServer, loadCertificates, startTls } from '../proxy/http/tls.ts'
 import { problem } from '../proxy/pipeline/reply.ts'
 import { replyHead } from '../proxy/pipeline/response-head.ts'
 import { ExchangeRun, type RunContext } from '../proxy/pipeline/run.ts'
@@ -178,7 +178,7 @@ export class Listener implements ConnectionHost {
       this.#host.release()
     })
     if (this.#tlsServer === null) this.#serve(socket, null)
-    else this.#tlsServer.emit('connection', socket)
+    else startTls(this.#tlsServer, socket)
   }
 
   #serve(socket: net.Socket, tlsVersion: string | null): void {

@@ -41,7 +41,7 @@ async function serve(connection: UpstreamConnection): Promise<void> {
 
 before(async () => {
   upstream = await RecordingUpstream.start(serve)
-  gateway = await TestGateway.to(upstream.url, { retries: { attempts: 0 } })
+  gateway = await TestGateway.to({ url: upstream.url, retries: { attempts: 0 } })
 })
 afterEach(async () => {
   bad.length = 0

@@ -23,7 +23,7 @@ let gateway: TestGateway
 
 before(async () => {
   upstream = await RecordingUpstream.start(answersOk)
-  gateway = await TestGateway.to(upstream.url)
+  gateway = await TestGateway.to({ url: upstream.url })
 })
 afterEach(async () => {
   await gateway.disconnect()

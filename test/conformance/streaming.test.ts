@@ -106,7 +106,7 @@ class Gauge {
 async function start(t: TestContext) {
   const sockets: Socket[] = []
   const upstream = await RecordingUpstream.startRaw((socket) => sockets.push(socket))
-  const gateway = await TestGateway.to(upstream.url)
+  const gateway = await TestGateway.to({ url: upstream.url })
   const client = connect({ port: gateway.port, host: '127.0.0.1', allowHalfOpen: true })
   client.on('error', () => {})
   t.after(async () => {

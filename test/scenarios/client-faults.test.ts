@@ -220,13 +220,8 @@ describe('crowds', () => {
     // Where a process may not open as many, as many as it may.
     const count = Math.min(10_000, openFilesMax() - 500)
     const upstream = await RecordingUpstream.start(answersOk)
-    const gateway = await TestGateway.to(
-      upstream.url,
-      {},
-      {
-        limits: { connections: count + 10, headTimeout: '20s', keepAliveTimeout: '20s' },
-      },
-    )
+    const limits = { connections: count + 10 }
+    const gateway = await TestGateway.to({ url: upstream.url }, { limits })
     t.after(async () => {
       await gateway.close()
       await upstream.close()

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
 import { describe, type TestContext, test } from 'node:test'
 import { ERRORS, type ErrorCode } from '../../src/errors.ts'
+import { eventually } from '../support/changes.ts'
 import { type Pair, pair, type Settings, TestGateway } from '../support/gateway.ts'
 import { answersOk, RecordingUpstream, type Script } from '../support/recording-upstream.ts'
 import { SilentPort } from '../support/silent-port.ts'
@@ -59,7 +60,7 @@ async function closedPort(): Promise<number> {
 
 /** A gateway in front of an address, with a client. */
 async function before(t: TestContext, service: Settings, settings: Settings = {}) {
-  const gateway = await TestGateway.start({ services: { s: service }, ...settings })
+  const gateway = await TestGateway.to(service, settings)
   t.after(() => gateway.close())
   return { gateway, client: await gateway.connect() }
 }
@@ -153,6 +154,20 @@ describe('before the head', () => {
       service,
     )
     assertFailure(await made.client.exchange(FAIL_GET), 'upstream_timeout')
+    await assertAlive(made)
+  })
+
+  test('the bound of an exchange ends with it', async (t) => {
+    const made = await pair(
+      t,
+      failing((connection) => connection.reset()),
+      {
+        ...NO_RETRY,
+        timeouts: { exchange: '2m', response: '2m' },
+      },
+    )
+    assertFailure(await made.client.exchange(FAIL_GET), 'upstream_reset')
+    assertFailure(await made.client.exchange(FAIL_POST), 'upstream_reset')
     await assertAlive(made)
   })
 
@@ -278,6 +293,21 @@ describe('a kept connection that has died', () => {
     made.client.end()
     await made.gateway.idle()
   })
+
+  for (const [name, order] of [
+    ['without a body', `POST /order HTTP/1.1\r\n${HOST}\r\n`],
+    ['of no length', `POST /order HTTP/1.1\r\n${HOST}Content-Length: 0\r\n\r\n`],
+    ['in no chunks', `POST /order HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
+    ['by PATCH', `PATCH /order HTTP/1.1\r\n${HOST}\r\n`],
+    ['by a method that nobody knows', `BUY /order HTTP/1.1\r\n${HOST}\r\n`],
+  ] as const) {
+    test(`never places an order ${name} twice`, async (t) => {
+      const made = await pair(t, goneAtTheSecond)
+      assert.equal((await made.client.exchange(GET)).text, 'ok')
+      assert.equal((await made.client.exchange(order)).status, 502)
+      assert.equal(made.upstream.text.split(' /order').length - 1, 1)
+    })
+  }
 
   test('that closed while it was idle is noticed, and orders go over a fresh one', async (t) => {
     const made = await pair(t, async (connection) => {
@@ -419,6 +449,32 @@ describe('the pool', () => {
     client.end()
     await gateway.idle()
     assert.doesNotMatch(upstream.text, /left/)
+  })
+
+  test('who waits and then finds the service gone gets its answer', async (t) => {
+    const port = await closedPort()
+    const server = createServer((socket) => {
+      socket.on('error', () => {})
+      // The first request is never answered: its connection ends, and with it the service.
+      socket.once('data', () => {
+        server.close()
+        setTimeout(() => socket.destroy(), 50)
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+    const service = { url: `http://127.0.0.1:${port}`, connections: { max: 1 }, ...NO_RETRY }
+    const { gateway, client } = await before(t, service)
+    client.send(GET)
+    await eventually(
+      () => gateway.stats().upstreamConnections === 1,
+      () => 'the first connection',
+    )
+    const waiting = await gateway.connect()
+    waiting.send(GET)
+    assert.equal((await client.response()).status, 502)
+    assertFailure(await waiting.response(), 'connect_refused')
+    await gateway.disconnect()
+    await gateway.idle()
   })
 
   test('an unused connection is closed after its time', async (t) => {

@@ -9,6 +9,8 @@ import { RecordingUpstream, type Script } from './recording-upstream.ts'
 /** A configuration as a person writes it, without what the runner adds. */
 export type Settings = Readonly<Record<string, unknown>>
 
+const LONG = '2m'
+
 /** A running gateway under test. */
 export class TestGateway {
   readonly port: number
@@ -20,22 +22,33 @@ export class TestGateway {
     this.port = gateway.addresses[0]!.port
   }
 
-  /** Starts with these settings; without `routes` everything goes to the service `s`. */
+  /** Starts with these settings. */
   static async start(settings: Settings): Promise<TestGateway> {
     const gateway = await createGateway({
       listen: 'http://127.0.0.1:0',
       admin: false,
       log: { level: 'error' },
-      routes: [{ path: '/*', to: 's' }],
       ...settings,
     } as never)
     await gateway.start()
     return new TestGateway(gateway)
   }
 
-  /** A gateway in front of one service. */
-  static to(url: string, service: Settings = {}, settings: Settings = {}): Promise<TestGateway> {
-    return TestGateway.start({ services: { s: { url, ...service } }, ...settings })
+  /**
+   * A gateway in front of one service, `s`. Where a test does not say otherwise its timers outlast all
+   * patience, so that one that was left behind cannot end by itself before it is found.
+   */
+  static to(service: Settings, settings: Settings = {}): Promise<TestGateway> {
+    const { connections, ...rest } = service
+    const { limits, ...others } = settings
+    return TestGateway.start({
+      services: {
+        s: { ...rest, connections: { queueTimeout: LONG, ...(connections as Settings) } },
+      },
+      limits: { headTimeout: LONG, bodyIdleTimeout: LONG, ...(limits as Settings) },
+      routes: [{ path: '/*', to: 's' }],
+      ...others,
+    })
   }
 
   /** Connects a client, which is closed with the gateway. */
@@ -117,6 +130,6 @@ export async function pair(
       await upstream.close()
     }
   })
-  gateway = await TestGateway.to(upstream.url, service, settings)
+  gateway = await TestGateway.to({ url: upstream.url, ...service }, settings)
   return { gateway, upstream, client: await gateway.connect() }
 }

@@ -254,7 +254,9 @@ export class RecordingUpstream {
 
   /** Connections that the other side still holds. */
   get open(): number {
-    return this.connections.filter((connection) => connection.ending === 'open').length
+    return this.connections.filter(
+      (connection) => !connection.isClosed && connection.ending === 'open',
+    ).length
   }
 
   /** The connection with this index, as soon as it exists. */

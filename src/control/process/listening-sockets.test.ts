@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import net from 'node:net'
 import { describe, test } from 'node:test'
-import { canHoldSockets, ListeningSockets } from './listening-sockets.ts'
+import { ListeningSockets } from './listening-sockets.ts'
 import { lockPort } from './port-lock.ts'
 import type { SocketNeed } from './socket-needs.ts'
 
@@ -40,7 +40,7 @@ async function listenOn(fd: number): Promise<net.Server> {
   return server
 }
 
-describe('listening sockets', { skip: canHoldSockets() ? false : 'needs Linux' }, () => {
+describe('listening sockets', () => {
   test('one socket per thread on the same port, one for the admin API', () =>
     withSockets(async (sockets) => {
       const needs = [need(0), need(0, '127.0.0.1', 'admin')]
@@ -123,9 +123,7 @@ describe('listening sockets', { skip: canHoldSockets() ? false : 'needs Linux' }
   })
 })
 
-test("the lock of a port is one process's at a time", {
-  skip: canHoldSockets() ? false : 'needs Linux',
-}, () => {
+test("the lock of a port is one process's at a time", () => {
   const port = freePort()
   const lock = lockPort(port)
   assert.notEqual(lock, null)

@@ -125,9 +125,8 @@ function certificateHosts(pem: string): string[] {
 }
 
 /**
- * A TLS server for sockets that someone else accepts: each goes in with `emit('connection', socket)`,
- * its place is bounded by the caller from then on. Nothing of it outlives its sockets, so that new
- * certificates or ticket keys simply come with another server.
+ * A TLS server for sockets that someone else accepts and counts: they go in with `startTls`. Nothing of
+ * it outlives them, so that new certificates simply come with another server.
  * @param ticketKeys 48 bytes, the same in all threads, so that a session resumes in any of them.
  * @param onSecure takes a client whose handshake is done; the others are closed.
  */
@@ -149,6 +148,7 @@ export function createTlsServer(
     ticketKeys,
   })
   server.on('secureConnection', (socket) => {
+    socket.allowHalfOpen = true
     socket.resetAndDestroy = resetTransport
     // A broken record is only reported; nothing more can be read after it.
     socket.on('error', destroySelf)
@@ -156,6 +156,12 @@ export function createTlsServer(
   })
   server.on('tlsClientError', (_error, socket) => socket.destroy())
   return server
+}
+
+/** Begins the handshake. A client that ends before it is done is gone: nothing could be answered. */
+export function startTls(server: tls.Server, socket: net.Socket): void {
+  socket.allowHalfOpen = false
+  server.emit('connection', socket)
 }
 
 /** What TLSSocket inherits and refuses: ends the TCP connection below with a RST. */

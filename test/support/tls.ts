@@ -1,0 +1,152 @@
+// What tests of TLS need beside sockets: certificate files that can be replaced, a client that tells
+// what was agreed in its handshake, and the data plane of one thread, to be looked into.
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
+import { loadObject } from '../../src/config/load-object.ts'
+import { createDataPlane, type ThreadPlane } from '../../src/gateway/data-plane.ts'
+import { createSharedState, type SharedState } from '../../src/gateway/shared-state.ts'
+import type { Clock } from '../../src/lib/clock.ts'
+import type { PolicyLog } from '../../src/proxy/pipeline/policy.ts'
+import type { Certificate } from './certificates.ts'
+import { eventually, PATIENCE_MS } from './changes.ts'
+import type { Settings } from './gateway.ts'
+
+/** A directory that is gone with its test. */
+export class TestFolder {
+  readonly path = mkdtempSync(join(tmpdir(), 'gatehouse-tls-'))
+
+  constructor(t: TestContext) {
+    t.after(() => rmSync(this.path, { recursive: true, force: true }))
+  }
+
+  /** Writes a file; returns its name. */
+  write(name: string, text: string): string {
+    const file = join(this.path, name)
+    writeFileSync(file, text)
+    return file
+  }
+
+  /** Writes a certificate and its key; returns both names as a configuration takes them. */
+  certificate(name: string, { cert, key }: Certificate): { cert: string; key: string } {
+    return { cert: this.write(`${name}.crt`, cert), key: this.write(`${name}.key`, key) }
+  }
+}
+
+/** What a client saw of one connection. */
+export interface Visit {
+  /** Of the certificate it was shown. */
+  readonly commonName: string
+  readonly protocol: string | null
+  readonly alpn: string | false | null
+  readonly isResumed: boolean
+  /** For the next visit; the last one received. */
+  readonly session: Buffer | undefined
+  /** The whole answer. */
+  readonly text: string
+}
+
+/** Sends one request over a TLS connection of its own. Rejects if the connection ends without an answer. */
+export async function visit(port: number, options: ConnectionOptions): Promise<Visit> {
+  const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false, ...options })
+  let session: Buffer | undefined
+  let text = ''
+  socket.on('session', (given) => {
+    session = given
+  })
+  socket.setEncoding('latin1')
+  socket.on('data', (data: string) => {
+    text += data
+  })
+  socket.setTimeout(PATIENCE_MS, () => socket.destroy(new Error(`no answer but ${text}`)))
+  try {
+    await once(socket, 'secureConnect')
+    const agreed = {
+      commonName: commonName(socket),
+      protocol: socket.getProtocol(),
+      alpn: socket.alpnProtocol,
+      isResumed: socket.isSessionReused(),
+    }
+    socket.write('GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n')
+    await once(socket, 'end')
+    if (text === '') throw new Error('the connection ended without an answer')
+    return { ...agreed, session, text }
+  } finally {
+    socket.destroy()
+  }
+}
+
+/** The name on the certificate that the other side has shown. */
+export function commonName(socket: TLSSocket): string {
+  return String(socket.getPeerCertificate().subject?.CN)
+}
+
+/** How a plane is started; what is left out is made. */
+export interface TestPlaneOptions {
+  readonly shared?: SharedState
+  readonly threadIndex?: number
+  readonly clock?: Clock
+}
+
+/** The data plane of one thread, which answers everything itself with `here`. */
+export class TestPlane {
+  readonly plane: ThreadPlane
+  readonly port: number
+  /** Messages of the log, with their reasons. */
+  readonly log: string[]
+  #generation = 1
+
+  private constructor(plane: ThreadPlane, port: number, log: string[]) {
+    this.plane = plane
+    this.port = port
+    this.log = log
+  }
+
+  /** Starts with one listener over TLS; it is closed when the test ends. */
+  static async start(
+    t: TestContext,
+    tls: Settings,
+    options: TestPlaneOptions = {},
+  ): Promise<TestPlane> {
+    const lines: string[] = []
+    const note = (fields: Readonly<Record<string, unknown>>, message: string): void => {
+      lines.push(`${message} ${fields.error ?? ''}`.trim())
+    }
+    const log: PolicyLog = { info: note, warn: note, error: note, line: () => {} }
+    const { shared = createSharedState(1), threadIndex = 0, clock } = options
+    const plane = createDataPlane({
+      shared,
+      threadIndex,
+      policies: new Map(),
+      log,
+      ...(clock === undefined ? {} : { clock }),
+    })
+    const listener = { index: 0, scheme: 'https', host: '127.0.0.1', port: 0 } as const
+    const made = new TestPlane(plane, 0, lines)
+    const problems = await made.apply(tls, 1)
+    if (problems.length > 0) throw new Error(problems.join('\n'))
+    const { port } = await plane.listen(listener, { host: '127.0.0.1', port: 0 })
+    t.after(async () => {
+      await plane.close()
+      await eventually(
+        () => plane.stats().clientConnections === 0,
+        () => 'the plane to give everything back',
+      )
+    })
+    return new TestPlane(plane, port, lines)
+  }
+
+  /** Makes other TLS settings live. @returns what is wrong with them. */
+  async apply(tls: Settings, generation = ++this.#generation): Promise<string[]> {
+    const { document } = await loadObject({
+      listen: { url: 'https://127.0.0.1:0', tls },
+      routes: [{ respond: { status: 200, body: 'here' } }],
+    } as never)
+    const { problems } = await this.plane.prepare(document, generation)
+    if (problems.length === 0) this.plane.switchTo(generation)
+    return problems
+  }
+}
