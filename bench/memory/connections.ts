@@ -60,8 +60,8 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** Bytes of memory that each of `count` connections adds. */
 async function measure(pid: number, port: number, count: number, request: string): Promise<number> {
-  // A first round grows what is grown once, so that the second shows what connections cost.
-  for (const socket of await openMany(port, count, request)) socket.destroy()
+  // A few first, so that what is grown once is not counted; not more, or their memory is used again.
+  for (const socket of await openMany(port, BATCH, request)) socket.destroy()
   await pause(3_000)
   const before = residentBytes(pid)
   const sockets = await openMany(port, count, request)
@@ -86,18 +86,23 @@ writeFileSync(
     routes: [{ path: '/*', to: 'app' }],
   }),
 )
-const args = [join(root, 'src/main.ts'), 'run', file]
-const gateway = await start({ program: process.execPath, args }, folder, port)
-try {
-  const head = 'Host: bench.example\r\nUser-Agent: bench\r\nAccept: */*\r\n'
-  const idle = await measure(gateway.pid!, port, IDLE_CONNECTIONS, `GET / HTTP/1.1\r\n${head}\r\n`)
-  console.log(`idle keep-alive connection: ${Math.round(idle)} bytes (${IDLE_CONNECTIONS} open)`)
-  const upgrade = `GET / HTTP/1.1\r\n${head}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`
-  const socket = await measure(gateway.pid!, port, WEB_SOCKETS, upgrade)
-  console.log(`open WebSocket, both sides: ${Math.round(socket)} bytes (${WEB_SOCKETS} open)`)
-} finally {
-  await stop(gateway)
-  upstream.close()
-  rmSync(folder, { recursive: true, force: true })
+const head = 'GET / HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: */*\r\n'
+const upgrade = `${head}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`
+const kinds = [
+  { name: 'idle keep-alive connection', count: IDLE_CONNECTIONS, request: `${head}\r\n` },
+  { name: 'open WebSocket, both sides', count: WEB_SOCKETS, request: upgrade },
+]
+for (const { name, count, request } of kinds) {
+  // A gateway for each: what one kind gave back would hide what the next takes.
+  const args = [join(root, 'src/main.ts'), 'run', file]
+  const gateway = await start({ program: process.execPath, args }, folder, port)
+  try {
+    const bytes = await measure(gateway.pid!, port, count, request)
+    console.log(`${name}: ${Math.round(bytes)} bytes (${count} open)`)
+  } finally {
+    await stop(gateway)
+  }
 }
+upstream.close()
+rmSync(folder, { recursive: true, force: true })
 process.exit(0)

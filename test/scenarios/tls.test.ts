@@ -475,10 +475,11 @@ describe('a certificate that is replaced', () => {
     const other = issued('other')
     const broken = [
       () => folder.write('shop.crt', 'no certificate'),
-      () => folder.write('shop.crt', ''),
       () => rmSync(files.cert),
       // Half of a replacement: the key does not belong to the certificate yet.
       () => folder.write('shop.crt', other.cert),
+      // The key is being written.
+      () => folder.write('shop.key', ''),
     ]
     for (const [index, breakIt] of broken.entries()) {
       breakIt()

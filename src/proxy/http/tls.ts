@@ -1,6 +1,6 @@
 // The certificates of a listener: which one a client gets (RFC 6066 3), on what terms sessions are made
 // and resumed, and the TLS server that encrypts what the listener accepts.
-import { constants, createHash, X509Certificate } from 'node:crypto'
+import { constants, createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type net from 'node:net'
 import tls from 'node:tls'
@@ -54,8 +54,9 @@ export class Certificates {
     for (const [index, files] of settings.certificates.entries()) {
       const [cert = '', key = ''] = texts.slice(2 * index)
       try {
+        const own = certificateHosts(requirePair(cert, key))
         const context = tls.createSecureContext({ ...common, cert, key })
-        for (const host of files.hosts.length > 0 ? files.hosts : certificateHosts(cert)) {
+        for (const host of files.hosts.length > 0 ? files.hosts : own) {
           const name = host.toLowerCase()
           if (!this.#byName.has(name)) this.#byName.set(name, context)
         }
@@ -119,8 +120,19 @@ export function requireCertificate(pem: string, file: string): void {
   }
 }
 
-function certificateHosts(pem: string): string[] {
-  const names = new X509Certificate(pem).subjectAltName ?? ''
+/**
+ * Makes sure that both are there and belong together; to OpenSSL an empty text is none at all.
+ * @returns the certificate.
+ * @throws Error saying what is wrong.
+ */
+export function requirePair(cert: string, key: string): X509Certificate {
+  const certificate = new X509Certificate(cert)
+  if (certificate.checkPrivateKey(createPrivateKey(key))) return certificate
+  throw new Error('the key does not belong to the certificate')
+}
+
+function certificateHosts(certificate: X509Certificate): string[] {
+  const names = certificate.subjectAltName ?? ''
   return Array.from(names.matchAll(/(?:^|, )DNS:([^,]+)/g), (match) => match[1]!)
 }
 

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import tls from 'node:tls'
 import type { Clock } from '../../lib/clock.ts'
-import { requireCertificate } from '../http/tls.ts'
+import { requireCertificate, requirePair } from '../http/tls.ts'
 import type { TlsTarget } from '../http/upstream-socket.ts'
 
 /** What the configuration says. File names are absolute. */
@@ -86,6 +86,7 @@ function makeContext(
 ): tls.SecureContext {
   if (ca !== null) requireCertificate(ca, settings.ca!)
   try {
+    if (cert !== null) requirePair(cert, key ?? '')
     return tls.createSecureContext({
       minVersion: 'TLSv1.2',
       ca: ca ?? systemAuthorities(),
