@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import {
   childrenOf,
   fetchText,
+  Load,
   RunningGateway,
   type RunSettings,
 } from '../../src/control/process/running-gateway.test-support.ts'
@@ -112,39 +113,42 @@ test('new code of a policy is live after a reload', () =>
     },
   ))
 
-test('a takeover refuses, resets and forgets no request, new connections or kept ones', async () => {
+/** A service whose answers take a moment. */
+async function withSlowService(run: (port: number) => Promise<void>): Promise<void> {
   const service = http.createServer((_, response) => setTimeout(() => response.end('done'), 20))
   service.listen(0, '127.0.0.1')
   await once(service, 'listening')
-  const { port } = service.address() as AddressInfo
-  const configuration = `
+  try {
+    await run((service.address() as AddressInfo).port)
+  } finally {
+    service.closeAllConnections()
+    service.close()
+  }
+}
+
+test('a takeover under load refuses, resets and forgets no request', () =>
+  withSlowService(async (port) => {
+    const configuration = `
 listen: http://127.0.0.1:0
 services: { slow: 'http://127.0.0.1:${port}' }
 routes: [{ path: /*, to: slow }]
 `
-  await withGateway({ configuration }, async (gateway) => {
-    const counts = { isDone: false, answered: 0 }
-    const fresh = Array.from({ length: 4 }, async () => {
-      while (!counts.isDone) {
-        assert.equal(await text(gateway, '/fresh'), '200 done')
-        counts.answered++
+    await withGateway({ configuration }, async (gateway) => {
+      const load = new Load(4, async () => {
+        assert.equal(await text(gateway, '/'), '200 done')
+      })
+      try {
+        for (let round = 0; round < 2; round++) {
+          const from = gateway.output.length
+          gateway.signal('SIGUSR2')
+          await gateway.said(/a new gateway process serves/, from)
+        }
+        await load.more(8)
+      } finally {
+        assert.deepEqual(await load.stop(), [])
       }
     })
-    for (let round = 0; round < 3; round++) {
-      const from = gateway.output.length
-      gateway.signal('SIGUSR2')
-      await gateway.said(/a new gateway process serves/, from)
-    }
-    const { answered } = counts
-    await eventually(
-      () => counts.answered > answered + 8,
-      () => 'requests after the takeovers',
-    )
-    counts.isDone = true
-    await Promise.all(fresh)
-  })
-  service.close()
-})
+  }))
 
 test('a request that was sent on a connection opened before a takeover is answered', () =>
   withGateway(
@@ -157,12 +161,14 @@ routes: [{ path: /*, respond: { body: hello } }]
     async (gateway) => {
       const client = await RawClient.connect(gateway.port)
       const before = childrenOf(gateway.pid)
-      gateway.signal('SIGUSR2')
-      await gateway.said(/a new gateway process serves/)
-      client.send('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
-      const response = await client.response()
-      assert.equal(response.status, 200)
-      await client.destroy()
+      try {
+        gateway.signal('SIGUSR2')
+        await gateway.said(/a new gateway process serves/)
+        client.send('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+        assert.equal((await client.response()).status, 200)
+      } finally {
+        await client.destroy()
+      }
       await eventually(
         () => !childrenOf(gateway.pid).some((pid) => before.includes(pid)),
         () => 'the predecessor to end',

@@ -8,9 +8,11 @@ import type { TestContext } from 'node:test'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { loadObject } from '../../src/config/load-object.ts'
 import { createDataPlane, type ThreadPlane } from '../../src/gateway/data-plane.ts'
+import { EndpointDirectory } from '../../src/gateway/endpoint-directory.ts'
 import { createSharedState, type SharedState } from '../../src/gateway/shared-state.ts'
-import type { Clock } from '../../src/lib/clock.ts'
+import { type Clock, systemClock } from '../../src/lib/clock.ts'
 import type { PolicyLog } from '../../src/proxy/pipeline/policy.ts'
+import { SystemResolver } from '../../src/proxy/upstream/discovery/resolver.ts'
 import type { Certificate } from './certificates.ts'
 import { eventually, PATIENCE_MS } from './changes.ts'
 import type { Settings } from './gateway.ts'
@@ -89,64 +91,65 @@ export interface TestPlaneOptions {
   readonly shared?: SharedState
   readonly threadIndex?: number
   readonly clock?: Clock
+  /** More of the configuration; without, every request is answered with `here`. */
+  readonly settings?: Settings
 }
 
-/** The data plane of one thread, which answers everything itself with `here`. */
+/** The data plane of one thread, with one listener over TLS. */
 export class TestPlane {
   readonly plane: ThreadPlane
-  readonly port: number
+  port = 0
   /** Messages of the log, with their reasons. */
-  readonly log: string[]
-  #generation = 1
+  readonly log: string[] = []
+  readonly #settings: Settings
+  readonly #directory: EndpointDirectory
+  #generation = 0
 
-  private constructor(plane: ThreadPlane, port: number, log: string[]) {
-    this.plane = plane
-    this.port = port
-    this.log = log
+  private constructor(options: TestPlaneOptions) {
+    const { shared = createSharedState(1), threadIndex = 0, clock = systemClock } = options
+    const note = (fields: Readonly<Record<string, unknown>>, message: string): void => {
+      this.log.push(`${message} ${fields.error ?? ''}`.trim())
+    }
+    const log: PolicyLog = { info: note, warn: note, error: note, line: () => {} }
+    this.plane = createDataPlane({ shared, threadIndex, policies: new Map(), log, clock })
+    this.#directory = new EndpointDirectory(shared.endpoints, new SystemResolver(), () => {})
+    this.#settings = {
+      routes: [{ respond: { status: 200, body: 'here' } }],
+      ...options.settings,
+    }
   }
 
-  /** Starts with one listener over TLS; it is closed when the test ends. */
+  /** Starts one with these TLS settings; it is closed when the test ends. */
   static async start(
     t: TestContext,
     tls: Settings,
     options: TestPlaneOptions = {},
   ): Promise<TestPlane> {
-    const lines: string[] = []
-    const note = (fields: Readonly<Record<string, unknown>>, message: string): void => {
-      lines.push(`${message} ${fields.error ?? ''}`.trim())
-    }
-    const log: PolicyLog = { info: note, warn: note, error: note, line: () => {} }
-    const { shared = createSharedState(1), threadIndex = 0, clock } = options
-    const plane = createDataPlane({
-      shared,
-      threadIndex,
-      policies: new Map(),
-      log,
-      ...(clock === undefined ? {} : { clock }),
-    })
-    const listener = { index: 0, scheme: 'https', host: '127.0.0.1', port: 0 } as const
-    const made = new TestPlane(plane, 0, lines)
-    const problems = await made.apply(tls, 1)
-    if (problems.length > 0) throw new Error(problems.join('\n'))
-    const { port } = await plane.listen(listener, { host: '127.0.0.1', port: 0 })
+    const made = new TestPlane(options)
+    const { plane } = made
     t.after(async () => {
+      made.#directory.close()
       await plane.close()
       await eventually(
         () => plane.stats().clientConnections === 0,
         () => 'the plane to give everything back',
       )
     })
-    return new TestPlane(plane, port, lines)
+    await made.apply(tls)
+    const address = { host: '127.0.0.1', port: 0 }
+    const { port } = await plane.listen({ index: 0, scheme: 'https', ...address }, address)
+    made.port = port
+    return made
   }
 
-  /** Makes other TLS settings live. @returns what is wrong with them. */
-  async apply(tls: Settings, generation = ++this.#generation): Promise<string[]> {
-    const { document } = await loadObject({
-      listen: { url: 'https://127.0.0.1:0', tls },
-      routes: [{ respond: { status: 200, body: 'here' } }],
-    } as never)
+  /** Makes other TLS settings live. @throws Error when they cannot be used. */
+  async apply(tls: Settings): Promise<void> {
+    const generation = ++this.#generation
+    const listen = { url: 'https://127.0.0.1:0', tls }
+    const { document } = await loadObject({ listen, ...this.#settings } as never)
     const { problems } = await this.plane.prepare(document, generation)
-    if (problems.length === 0) this.plane.switchTo(generation)
-    return problems
+    if (problems.length > 0) throw new Error(problems.join('\n'))
+    this.plane.updateEndpoints(await this.#directory.configure(document))
+    this.plane.switchTo(generation)
   }
 }

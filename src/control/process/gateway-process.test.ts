@@ -9,6 +9,7 @@ import {
   Connection,
   childrenOf,
   fetchText,
+  Load,
   RunningGateway,
   type RunSettings,
 } from './running-gateway.test-support.ts'
@@ -199,37 +200,28 @@ describe('takeover', () => {
 
   test('an upgrade under load resets nothing and ends what runs on the old process', () =>
     withGateway({ threads: 2 }, async (gateway) => {
-      const before = await ask(gateway.port)
-      let isDone = false
-      let asked = 0
-      const load = Array.from({ length: 6 }, async () => {
-        while (!isDone) {
-          await ask(gateway.port)
-          asked++
-        }
-      })
+      const { pid } = await ask(gateway.port)
       const busy = new Connection(gateway.port)
-      await busy.ask('/')
-      for (let round = 0; round < 3; round++) {
-        const from = gateway.output.length
-        const slow = round === 0 ? busy.ask('/slow') : null
-        gateway.signal('SIGUSR2')
-        await gateway.said(/a new gateway process serves/, from)
-        if (slow !== null) assert.equal((await slow).pid, before.pid)
+      const load = new Load(6, () => ask(gateway.port))
+      try {
+        const owner = await busy.ask('/')
+        for (let round = 0; round < 2; round++) {
+          const from = gateway.output.length
+          const slow = round === 0 ? busy.ask('/slow') : null
+          gateway.signal('SIGUSR2')
+          await gateway.said(/a new gateway process serves/, from)
+          if (slow !== null) assert.equal((await slow).pid, owner.pid)
+        }
+        await load.more(10)
+      } finally {
+        assert.deepEqual(await load.stop(), [])
+        busy.close()
       }
-      const soFar = asked
-      await eventually(
-        () => asked > soFar + 10,
-        () => 'requests after the takeovers',
-      )
-      isDone = true
-      await Promise.all(load)
-      await successorOf(before.pid, gateway)
+      await successorOf(pid, gateway)
       await eventually(
         () => childrenOf(gateway.pid).length === 1,
         () => 'the predecessors to end',
       )
-      busy.close()
     }))
 
   test('an upgrade whose configuration is wrong leaves the old process in charge', () =>

@@ -6,7 +6,7 @@ import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Changes, PATIENCE_MS } from '../../../test/support/changes.ts'
+import { Changes, eventually, PATIENCE_MS } from '../../../test/support/changes.ts'
 
 /** Who answered, as the test plane tells it. */
 export interface Answer {
@@ -228,4 +228,37 @@ export async function fetchText(port: number, path: string): Promise<string> {
     headers: { connection: 'close' },
   })
   return `${response.status} ${await response.text()}`
+}
+
+/** Clients that ask again and again until they are stopped, or fail. */
+export class Load {
+  answered = 0
+  #isStopped = false
+  readonly #ended: Promise<PromiseSettledResult<void>[]>
+
+  constructor(clients: number, ask: () => Promise<unknown>) {
+    const run = async () => {
+      while (!this.#isStopped) {
+        await ask()
+        this.answered++
+      }
+    }
+    this.#ended = Promise.allSettled(Array.from({ length: clients }, run))
+  }
+
+  /** Resolves once so many more answers came. */
+  more(count: number): Promise<void> {
+    const from = this.answered
+    return eventually(
+      () => this.answered >= from + count,
+      () => `${count} more answers`,
+    )
+  }
+
+  /** Lets every client have its last answer; returns what went wrong. */
+  async stop(): Promise<unknown[]> {
+    this.#isStopped = true
+    const results = await this.#ended
+    return results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
+  }
 }

@@ -7,7 +7,12 @@ import { BodyReader } from './body-reader.ts'
 import type { BodySink } from './chunked-decoder.ts'
 import { plainAddress } from './forwarded-headers.ts'
 import { findHeadEnd } from './head-end.ts'
-import { type HttpLimits, LINGER_BYTES_MAX, LINGER_TIMEOUT_MS } from './limits.ts'
+import {
+  FIRST_REQUEST_WAIT_MS,
+  type HttpLimits,
+  LINGER_BYTES_MAX,
+  LINGER_TIMEOUT_MS,
+} from './limits.ts'
 import type { RequestHead } from './message-head.ts'
 import { parseRequestHead } from './parse-head.ts'
 import type { RequestSink } from './request-sink.ts'
@@ -52,7 +57,6 @@ export class ServerConnection extends WheelTimer implements BodySink {
   /** Why reading stands still: PauseReason bits. */
   #pauses = 0
   #clientEnded = false
-  #requestFailed = false
   #blocked = false
 
   constructor(socket: Socket, host: ConnectionHost, tlsVersion: string | null) {
@@ -115,7 +119,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
     this.#writer.end(trailers)
     this.flush()
     const { host } = this
-    if (this.closing || this.#requestFailed || (this.#clientEnded && this.#pending.length === 0)) {
+    if (this.closing || (this.#clientEnded && this.#pending.length === 0)) {
       this.#closeGently()
     } else if (this.#input === Input.waiting) {
       this.#sink = null
@@ -187,7 +191,10 @@ export class ServerConnection extends WheelTimer implements BodySink {
   /** No further request after the current one; an idle connection closes. */
   drain(): void {
     this.closing = true
-    if (this.#input === Input.head && this.#pending.length === 0) this.#closeGently()
+    if (this.#input !== Input.head || this.#pending.length > 0) return
+    // On a connection that was just opened the first request is on its way.
+    if (this.#requests > 0) this.#closeGently()
+    else this.host.wheel.arm(this, FIRST_REQUEST_WAIT_MS)
   }
 
   #onData(data: Buffer): void {
@@ -252,7 +259,6 @@ export class ServerConnection extends WheelTimer implements BodySink {
     this.#requests++
     const isLast = this.#requests >= host.limits.requestsPerConnectionMax
     if (isLast || !head.keepAlive) this.closing = true
-    this.#requestFailed = false
     this.#body.begin(head.isChunked, Math.max(0, head.contentLength))
     this.#input = this.#body.isDone ? Input.waiting : Input.body
     const rest = bodyStart < data.length ? data.subarray(bodyStart) : null
@@ -297,7 +303,6 @@ export class ServerConnection extends WheelTimer implements BodySink {
       this.#closeGently()
       return
     }
-    this.#requestFailed = true
     this.closing = true
     this.#input = Input.linger
     this.#discarded = 0
