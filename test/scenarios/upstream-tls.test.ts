@@ -4,9 +4,11 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, connect as connectTcp, createServer, type Server, type Socket } from 'node:net'
-import { describe, type TestContext, test } from 'node:test'
-import type { TLSSocket, TlsOptions } from 'node:tls'
+import { after, describe, type TestContext, test } from 'node:test'
+import { setDefaultCACertificates, type TLSSocket, type TlsOptions } from 'node:tls'
 import { ERRORS, type ErrorCode } from '../../src/errors.ts'
+import { createGateway } from '../../src/gateway/gateway.ts'
+import { ManualClock } from '../../src/lib/clock.ts'
 import { Authority } from '../support/certificates.ts'
 import { eventually } from '../support/changes.ts'
 import { type Settings, TestGateway } from '../support/gateway.ts'
@@ -65,7 +67,7 @@ async function assertHeldBack(from: Socket, to: Socket): Promise<void> {
     },
     () => 'the sender to be stopped',
   )
-  assert.ok(from.writableLength > 20_000_000, `${from.writableLength} bytes wait`)
+  assert.ok(from.writableLength > 10_000_000, `${from.writableLength} bytes wait`)
   to.on('data', (data: Buffer) => {
     taken += data.length
   })
@@ -78,6 +80,9 @@ async function assertHeldBack(from: Socket, to: Socket): Promise<void> {
 
 const authority = new Authority()
 const TRUSTING = { ca: authority.cert }
+/** The authority that this system trusts: node reads it when it is first asked for. */
+const known = new Authority('known to the system')
+process.env.SSL_CERT_FILE = new TestFolder({ after }).write('system.pem', known.cert)
 const LOOPBACK = authority.issue({ commonName: 'loopback', names: ['localhost', '127.0.0.1'] })
 
 /** A wire to a service that can hold back what the service sends, and then delivers it at once. */
@@ -184,6 +189,14 @@ describe('a service', () => {
     assert.equal(socket.getProtocol(), 'TLSv1.3')
   })
 
+  test('is trusted if the system trusts it, and no authority is given', async (t) => {
+    const { client } = await started(t, answersOk, {
+      server: known.issue({ commonName: 'x', names: ['127.0.0.1'] }),
+      tls: { ca: undefined },
+    })
+    assert.equal((await client.exchange(GET)).text, 'ok')
+  })
+
   test('is asked for by its name', async (t) => {
     const { client, upstream } = await started(t, answersOk, {
       host: 'localhost',
@@ -213,6 +226,9 @@ describe('a service', () => {
     { server?: TlsOptions; tls?: (folder: TestFolder) => Settings; host?: string }
   > = {
     'that nobody vouches for': { tls: () => ({ ca: undefined }) },
+    'that the system knows but the configuration does not': {
+      server: known.issue({ commonName: 'x', names: ['127.0.0.1'] }),
+    },
     'that another authority vouches for': {
       tls: (folder) => ({ ca: folder.write('other.pem', new Authority('other').cert) }),
     },
@@ -384,6 +400,59 @@ describe('a connection', () => {
     })
   }
 
+  test('has to prove itself again every hour', async (t) => {
+    const folder = new TestFolder(t)
+    const upstream = await RecordingUpstream.start(answersOk, LOOPBACK)
+    t.after(() => upstream.close())
+    const tls = { ca: folder.write('ca.pem', authority.cert) }
+    const clock = new ManualClock()
+    const { port } = await TestPlane.start(
+      t,
+      { certificates: folder.certificate('shop', LOOPBACK) },
+      {
+        clock,
+        settings: {
+          services: { s: { url: `https://127.0.0.1:${upstream.port}`, tls } },
+          routes: [{ to: 's' }],
+        },
+      },
+    )
+    for (const [index, isResumed] of [false, true, true, false, true].entries()) {
+      assert.match((await visit(port, {})).text, /ok$/)
+      assert.equal((await seenBy(upstream, index)).isSessionReused(), isResumed)
+      upstream.connections[index]!.end()
+      await upstream.connections[index]!.closed()
+      clock.advance(1_300_000)
+    }
+  })
+
+  test('counts on no session that was made on other terms', async (t) => {
+    const folder = new TestFolder(t)
+    const upstream = await RecordingUpstream.start(answersOk, LOOPBACK)
+    t.after(() => upstream.close())
+    const config = (tls: Settings) => ({
+      listen: 'http://127.0.0.1:0',
+      services: { s: { url: `https://127.0.0.1:${upstream.port}`, tls } },
+      routes: [{ to: 's' }],
+    })
+    const ca = folder.write('ca.pem', authority.cert)
+    const other = folder.write('other.pem', new Authority('other').cert)
+    const gateway = await createGateway(config({ verify: false }) as never)
+    await gateway.start()
+    t.after(() => gateway.close())
+    const url = `http://127.0.0.1:${gateway.addresses[0]!.port}/`
+    const status = async () => (await fetch(url)).status
+    assert.equal(await status(), 200)
+    for (const [tls, expected] of [
+      [{ ca: other }, 502],
+      [{ ca }, 200],
+      [{ ca, serverName: 'other.example' }, 502],
+    ] as const) {
+      await gateway.apply(config(tls) as never)
+      assert.equal(await status(), expected)
+    }
+  })
+
   test('whose records are broken fails at once', async (t) => {
     const { client, upstream } = await started(t, async (connection) => {
       await connection.request()
@@ -428,6 +497,42 @@ describe('a connection', () => {
     assert.equal((await client.response()).text, 'right')
     assert.equal((await second.response()).text, 'fine')
   })
+})
+
+describe('a kept connection', () => {
+  for (const tls of [undefined, LOOPBACK]) {
+    test(`${tls === undefined ? 'over TCP' : 'over TLS'} is read again after a slow client`, async (t) => {
+      const body = 'z'.repeat(60_000)
+      const script: Script = async (connection) => {
+        while ((await connection.nextRequest()) !== null) await connection.answer(body)
+      }
+      const upstream = await RecordingUpstream.start(script, tls)
+      t.after(() => upstream.close())
+      const gateway = await startedBefore(t, {
+        url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${upstream.port}`,
+        ...(tls === undefined ? {} : { tls: { verify: false } }),
+        connections: { max: 1 },
+      })
+      // Not read, the answers fill up the way to the client; the last one blocks with its last byte.
+      const slow = await gateway.connect()
+      slow.pause()
+      const count = 300
+      slow.send(GET.repeat(count))
+      const quick = await gateway.connect()
+      let before = -1
+      await eventually(
+        () => {
+          const { length } = upstream.text
+          const isStill = length > 0 && length === before
+          before = length
+          return isStill
+        },
+        () => 'the gateway to ask for no more',
+      )
+      assert.equal((await quick.exchange(GET)).text, body)
+      await slow.destroy()
+    })
+  }
 })
 
 describe('a body that ends with its connection', () => {
@@ -578,7 +683,7 @@ describe('over TLS on both sides', () => {
   test('a WebSocket works', async (t) => {
     const { gateway, client } = await both(t, echoesWebSocket, 'TLSv1.3')
     await client.destroy()
-    process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
+    setDefaultCACertificates([authority.cert])
     const socket = new WebSocket(`wss://127.0.0.1:${gateway.port}/chat`)
     socket.onopen = () => socket.send('hello')
     const echo = await new Promise((resolve, reject) => {

@@ -17,11 +17,11 @@ import type { Certificate } from './certificates.ts'
 import { eventually, PATIENCE_MS } from './changes.ts'
 import type { Settings } from './gateway.ts'
 
-/** A directory that is gone with its test. */
+/** A directory that is gone with its test, or with its file of tests. */
 export class TestFolder {
   readonly path = mkdtempSync(join(tmpdir(), 'gatehouse-tls-'))
 
-  constructor(t: TestContext) {
+  constructor(t: { after(hook: () => void): void }) {
     t.after(() => rmSync(this.path, { recursive: true, force: true }))
   }
 

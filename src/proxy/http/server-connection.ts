@@ -7,12 +7,8 @@ import { BodyReader } from './body-reader.ts'
 import type { BodySink } from './chunked-decoder.ts'
 import { plainAddress } from './forwarded-headers.ts'
 import { findHeadEnd } from './head-end.ts'
-import {
-  FIRST_REQUEST_WAIT_MS,
-  type HttpLimits,
-  LINGER_BYTES_MAX,
-  LINGER_TIMEOUT_MS,
-} from './limits.ts'
+import type { HttpLimits } from './limits.ts'
+import { FIRST_REQUEST_WAIT_MS, LINGER_BYTES_MAX, LINGER_TIMEOUT_MS } from './limits.ts'
 import type { RequestHead } from './message-head.ts'
 import { parseRequestHead } from './parse-head.ts'
 import type { RequestSink } from './request-sink.ts'
@@ -315,13 +311,11 @@ export class ServerConnection extends WheelTimer implements BodySink {
   }
 
   #discard(data: Buffer): void {
-    if (this.#input === Input.discard) {
-      this.#readBody(data, 0)
-      if (this.#discarded > LINGER_BYTES_MAX && this.#input === Input.discard) this.#closeGently()
-      return
-    }
-    this.#discarded += data.length
-    if (this.#discarded > LINGER_BYTES_MAX && this.#sink === null) this.socket.destroy()
+    if (this.#input === Input.discard) this.#readBody(data, 0)
+    else this.#discarded += data.length
+    if (this.#discarded <= LINGER_BYTES_MAX) return
+    if (this.#input === Input.discard) this.#closeGently()
+    else if (this.#input === Input.linger && this.#sink === null) this.socket.destroy()
   }
 
   #refuse(code: ErrorCode): void {
