@@ -10,7 +10,12 @@ import { clientAddress } from '../proxy/http/forwarded-headers.ts'
 import type { HttpLimits } from '../proxy/http/limits.ts'
 import type { RequestHead } from '../proxy/http/message-head.ts'
 import { type ConnectionHost, ServerConnection } from '../proxy/http/server-connection.ts'
-import { type Certificates, createTlsServer, loadCertificates, startTls } from '../proxy/http/tls.ts'
+import {
+  type Certificates,
+  createTlsServer,
+  loadCertificates,
+  startTls,
+} from '../proxy/http/tls.ts'
 import { problem } from '../proxy/pipeline/reply.ts'
 import { replyHead } from '../proxy/pipeline/response-head.ts'
 import { ExchangeRun, type RunContext } from '../proxy/pipeline/run.ts'

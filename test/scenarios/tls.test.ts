@@ -15,8 +15,8 @@ import { Authority } from '../support/certificates.ts'
 import { eventually, nextTurn } from '../support/changes.ts'
 import type { Settings } from '../support/gateway.ts'
 import { RawClient } from '../support/raw-client.ts'
-import { answersOk, RecordingUpstream } from '../support/recording-upstream.ts'
-import { commonName, TestFolder, TestPlane, type Visit, visit } from '../support/tls.ts'
+import { RecordingUpstream } from '../support/recording-upstream.ts'
+import { commonName, TestFolder, TestPlane, visit } from '../support/tls.ts'
 
 const authority = new Authority()
 const GET = 'GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n'
@@ -142,7 +142,7 @@ describe('the certificate', () => {
     ] as const) {
       const seen = await visit(gateway.port, { servername })
       assert.equal(seen.commonName, expected, servername)
-      assert.match(seen.text, /^HTTP\/1\.1 200 [^]*here$/)
+      assert.match(seen.text, /^HTTP\/1\.1 200 /)
     }
   })
 
@@ -301,15 +301,18 @@ describe('the handshake', () => {
 })
 
 describe('a connection', () => {
-  test('whose records are broken ends', async (t) => {
-    const gateway = await startedForShop(t)
+  test('whose records are broken ends, whatever the client does', async (t) => {
+    const gateway = await startedForShop(t, {}, { limits: { headTimeout: '60s' } })
     const transport = await tcp(gateway.port)
     const socket = connectTls({ socket: transport, rejectUnauthorized: false })
     socket.on('error', () => {})
-    await once(socket, 'secureConnect')
+    socket.write(GET)
+    await once(socket, 'data')
+    // So that it does not hear of the trouble, and stays.
+    socket.pause()
     transport.write(Buffer.concat([Buffer.from([0x17, 3, 3, 0, 64]), Buffer.alloc(64, 1)]))
-    await ended(socket)
     await gone(gateway)
+    socket.destroy()
   })
 
   test('is reset when its answer cannot be completed', async (t) => {

@@ -3,7 +3,13 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { type AddressInfo, connect as connectTcp, createServer, type Server, type Socket } from 'node:net'
+import {
+  type AddressInfo,
+  connect as connectTcp,
+  createServer,
+  type Server,
+  type Socket,
+} from 'node:net'
 import { after, describe, type TestContext, test } from 'node:test'
 import { setDefaultCACertificates, type TLSSocket, type TlsOptions } from 'node:tls'
 import { ERRORS, type ErrorCode } from '../../src/errors.ts'
@@ -12,7 +18,6 @@ import { ManualClock } from '../../src/lib/clock.ts'
 import { Authority } from '../support/certificates.ts'
 import { eventually } from '../support/changes.ts'
 import { type Settings, TestGateway } from '../support/gateway.ts'
-import type { RawClient } from '../support/raw-client.ts'
 import { answersOk, RecordingUpstream, type Script } from '../support/recording-upstream.ts'
 import type { WireResponse } from '../support/strict-http.ts'
 import { TestFolder, TestPlane, visit } from '../support/tls.ts'

@@ -95,7 +95,10 @@ export class ClientConnection extends WheelTimer implements BodySink {
       () => this.#onConnected(),
     )
     this.socket.on('end', () => this.#onEnd())
-    this.socket.on('drain', () => this.#sink?.onUpstreamDrain())
+    this.socket.on('drain', () => {
+      if (this.#input === Input.head && !this.#requestEnded) owner.wheel.cancel(this)
+      this.#sink?.onUpstreamDrain()
+    })
     this.socket.on('error', (error: NodeJS.ErrnoException) => {
       const isConnecting = this.#input === Input.connecting
       this.#failure ??= isConnecting ? connectFailure(error, this.socket) : connectionFailure(error)
@@ -124,7 +127,8 @@ export class ClientConnection extends WheelTimer implements BodySink {
     this.#interims = 0
     this.#failure = null
     this.#input = Input.head
-    this.owner.wheel.arm(this, this.timeouts.responseMs)
+    // The time to answer counts from the end of the request; a slow client must not use it up.
+    this.owner.wheel.cancel(this)
     if (head !== '') this.socket.write(head, 'latin1')
   }
 
@@ -133,9 +137,11 @@ export class ClientConnection extends WheelTimer implements BodySink {
    * @returns false when the upstream should catch up first; `onUpstreamDrain` follows.
    */
   sendData(data: Buffer | string): boolean {
-    if (this.#input === Input.head) this.owner.wheel.arm(this, this.timeouts.responseMs)
-    else if (this.#input === Input.tunnel) this.owner.wheel.arm(this, this.timeouts.idleMs)
-    return typeof data === 'string' ? this.socket.write(data, 'latin1') : this.socket.write(data)
+    if (this.#input === Input.tunnel) this.owner.wheel.arm(this, this.timeouts.idleMs)
+    const { socket } = this
+    const takesMore = typeof data === 'string' ? socket.write(data, 'latin1') : socket.write(data)
+    if (!takesMore && this.#input === Input.head) this.owner.wheel.arm(this, this.timeouts.idleMs)
+    return takesMore
   }
 
   cork(): void {
@@ -149,6 +155,7 @@ export class ClientConnection extends WheelTimer implements BodySink {
   /** The request is complete. */
   endRequest(): void {
     this.#requestEnded = true
+    if (this.#input === Input.head) this.owner.wheel.arm(this, this.timeouts.responseMs)
   }
 
   /** The client's side of a tunnel has ended: passes the FIN on. */
