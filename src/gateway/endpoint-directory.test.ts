@@ -40,7 +40,12 @@ async function withDirectory(
 ): Promise<void> {
   const resolver = new HeldResolver()
   const { promise, resolve } = Promise.withResolvers<EndpointsUpdate>()
-  const directory = new EndpointDirectory(createSharedState(1).endpoints, resolver, resolve)
+  const directory = new EndpointDirectory(
+    createSharedState(1).endpoints,
+    resolver,
+    resolve,
+    () => {},
+  )
   try {
     await run(directory, resolver, promise)
   } finally {

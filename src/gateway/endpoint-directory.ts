@@ -27,6 +27,7 @@ const FIRST_LOOKUP_MS_MAX = 3000
 export class EndpointDirectory {
   readonly #resolver: NameResolver
   readonly #onChange: (update: EndpointsUpdate) => void
+  readonly #onFailure: (host: string, reason: string) => void
   readonly #wheel = new TimerWheel(systemClock)
   readonly #endpointSlots: SlotRegistry
   readonly #serviceSlots: SlotRegistry
@@ -35,16 +36,21 @@ export class EndpointDirectory {
   /** Calls of `configure` under way: they return what is found meanwhile. */
   #configuring = 0
 
-  /** @param onChange hears of addresses that change after `configure` returned. */
+  /**
+   * @param onChange hears of addresses that change after `configure` returned.
+   * @param onFailure hears of every look-up that failed; what was known stays, unless the name is gone.
+   */
   constructor(
     buffers: EndpointTableBuffers,
     resolver: NameResolver,
     onChange: (update: EndpointsUpdate) => void,
+    onFailure: (host: string, reason: string) => void,
   ) {
     // The last row of the table is the control plane's.
     const table = EndpointTable.attach(buffers, buffers.threadsMax - 1)
     this.#resolver = resolver
     this.#onChange = onChange
+    this.#onFailure = onFailure
     this.#endpointSlots = new SlotRegistry('endpoints', buffers.endpointsMax, (slot) =>
       table.isQuiet(slot),
     )
@@ -108,7 +114,7 @@ export class EndpointDirectory {
       onChange: () => {
         if (this.#configuring === 0) this.#onChange(this.current())
       },
-      onFailure: () => {},
+      onFailure: (failure, reason) => this.#onFailure(host, `${failure}: ${reason}`),
     })
     this.#names.set(host, { discovery, bounds })
     return discovery.start()

@@ -111,8 +111,12 @@ export async function createGateway(
     policies: new Map(policies.map((policy) => [policy.name, policy])),
     log: options.log ?? SILENT,
   })
-  const directory = new EndpointDirectory(shared.endpoints, new SystemResolver(), (update) =>
-    plane.updateEndpoints(update),
+  const log = options.log ?? SILENT
+  const directory = new EndpointDirectory(
+    shared.endpoints,
+    new SystemResolver(),
+    (update) => plane.updateEndpoints(update),
+    (host, reason) => log.warn({ host, reason }, 'the name of an endpoint was not found'),
   )
   return new Gateway(plane, directory, document, options)
 }

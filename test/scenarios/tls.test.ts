@@ -208,9 +208,11 @@ describe('the handshake', () => {
     const { socket } = await RawClient.connect(gateway.port, {
       tls: { maxVersion: 'TLSv1.2', rejectUnauthorized: false },
     })
-    ;(socket as TLSSocket).renegotiate({}, () => {})
-    const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
-    assert.match(error.code ?? '', /NO_RENEGOTIATION/)
+    const error = await new Promise<NodeJS.ErrnoException | null>((resolve) => {
+      socket.once('error', resolve)
+      ;(socket as TLSSocket).renegotiate({}, resolve)
+    })
+    assert.match(error?.code ?? '', /NO_RENEGOTIATION/)
     socket.destroy()
   })
 

@@ -61,6 +61,7 @@ export class ControlPlane implements ControlView {
       shared.endpoints,
       new SystemResolver(),
       (update) => void this.#threads.updateEndpoints(update),
+      (host, reason) => options.report(`the name ${host} was not found (${reason})`),
     )
     this.#threads = new DataThreads({
       count,
