@@ -163,7 +163,7 @@ describe('each rule sees what breaks it', () => {
         { 'src/lib/RingBuffer.ts': '' },
         /lower case/,
       ],
-      'a long file': [rules.filesAreShort, { 'test/a.test.ts': lines(401) }, /401 lines/],
+      'a long file': [rules.filesAreShort, { 'src/lib/a.ts': lines(401) }, /401 lines/],
       'a long function': [
         rules.functionsAreShort,
         { 'src/lib/a.ts': `function f() {\n${lines(68)}}\nfunction g() {\n${lines(69)}}\n` },

@@ -112,7 +112,12 @@ export class TestPlane {
     }
     const log: PolicyLog = { info: note, warn: note, error: note, line: () => {} }
     this.plane = createDataPlane({ shared, threadIndex, policies: new Map(), log, clock })
-    this.#directory = new EndpointDirectory(shared.endpoints, new SystemResolver(), () => {})
+    this.#directory = new EndpointDirectory(
+      shared.endpoints,
+      new SystemResolver(),
+      () => {},
+      () => {},
+    )
     this.#settings = {
       routes: [{ respond: { status: 200, body: 'here' } }],
       ...options.settings,
