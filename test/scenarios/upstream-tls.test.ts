@@ -470,6 +470,7 @@ describe('a connection', () => {
 
   test('hands nothing on to the next exchange, though both arrived at once', async (t) => {
     const relay = await Relay.start(t)
+    let isReady = false
     const script: Script = async (connection) => {
       await connection.request()
       if (connection.index > 0) return connection.answer('fine')
@@ -482,6 +483,7 @@ describe('a connection', () => {
           () => 'the relay to hold the record',
         )
       }
+      isReady = true
     }
     const { client, gateway } = await started(t, script, {
       relay,
@@ -490,8 +492,8 @@ describe('a connection', () => {
     const second = await gateway.connect()
     client.send(GET)
     await eventually(
-      () => relay.held > 0,
-      () => 'the first answer',
+      () => isReady,
+      () => 'both answers',
     )
     second.send(GET)
     await eventually(

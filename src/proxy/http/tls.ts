@@ -52,7 +52,8 @@ export class Certificates {
     this.contents = contents
     const common = contextOptions(settings, texts.at(-1)!)
     for (const [index, files] of settings.certificates.entries()) {
-      const [cert = '', key = ''] = texts.slice(2 * index)
+      const cert = texts[2 * index]!
+      const key = texts[2 * index + 1]!
       try {
         const own = certificateHosts(requirePair(cert, key))
         const context = tls.createSecureContext({ ...common, cert, key })
