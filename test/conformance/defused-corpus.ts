@@ -1,6 +1,6 @@
 // Requests that look dangerous, and are taken: what could be read in two ways is taken out or written
 // anew, so that the service gets exactly as many requests as the client sent, without a trace of it.
-import { get, HOST } from './smuggling-corpus.ts'
+import { get, HOST } from './refused-case.ts'
 
 /** A request that passes in another form. */
 export interface DefusedCase {
@@ -64,6 +64,12 @@ const ORIGINS: DefusedCase[] = [
 
 const FRAMING: DefusedCase[] = [
   { name: 'one empty line before the request', bytes: `\r\n${get('/taken')}`, never: /^\r\n/ },
+  {
+    name: 'a line break behind a body, as old browsers send it',
+    bytes: post(['Content-Length: 5'], 'hello\r\n'),
+    never: /hello\r\n/,
+    body: 'hello',
+  },
   {
     name: 'CHUNKED',
     bytes: post(['Transfer-Encoding: CHUNKED'], '5\r\nhello\r\n0\r\n\r\n'),

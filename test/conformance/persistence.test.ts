@@ -204,6 +204,23 @@ describe('services', () => {
     await gateway.idle()
   })
 
+  test('an early answer whose service closes at once reaches the client all the same', async (t) => {
+    const { gateway, upstream, client } = await pair(t, () => {})
+    client.send(`POST /early HTTP/1.1\r\n${HOST}Content-Length: 3000000\r\n\r\nx`)
+    const connection = await upstream.connection(0)
+    await connection.head()
+    await connection.send(
+      'HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno',
+    )
+    connection.end()
+    client.send(Buffer.alloc(2_999_999))
+    const early = await client.response('POST')
+    assert.equal(early.status, 413)
+    assert.equal(early.text, 'no')
+    await client.destroy()
+    await gateway.idle()
+  })
+
   test('an early answer that is still coming while the body goes on', async (t) => {
     const { gateway, upstream, client } = await pair(t, () => {})
     client.send(`POST /both HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n`)

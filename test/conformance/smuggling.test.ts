@@ -10,7 +10,8 @@ import type { RawClient } from '../support/raw-client.ts'
 import { answersOk, RecordingUpstream } from '../support/recording-upstream.ts'
 import { readRequest, type WireRequest, type WireResponse } from '../support/strict-http.ts'
 import { DEFUSED } from './defused-corpus.ts'
-import { get, REFUSED, type RefusedCase } from './smuggling-corpus.ts'
+import { get, type RefusedCase } from './refused-case.ts'
+import { REFUSED } from './smuggling-corpus.ts'
 
 /** What an attacker wants to become a request of its own. */
 const ATTACK = get('/smuggled', 'X-Attack: 1')

@@ -2,17 +2,16 @@
 // client, and a slow client none to give up a service.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { GET, HOST } from '../support/faults.ts'
 import { pair } from '../support/gateway.ts'
 import { answersOk } from '../support/recording-upstream.ts'
 
-const HOST = 'Host: shop.example\r\n'
-const GET = `GET / HTTP/1.1\r\n${HOST}\r\n`
 const POST = `POST / HTTP/1.1\r\n${HOST}Content-Length: 5\r\n\r\n`
 /** Every timeout towards clients, and a pause that is longer than each. */
-const limits = { headTimeout: '150ms', bodyIdleTimeout: '150ms', keepAliveTimeout: '150ms' }
+const limits = { headTimeout: '300ms', bodyIdleTimeout: '300ms', keepAliveTimeout: '300ms' }
 
 function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 400))
+  return new Promise((resolve) => setTimeout(resolve, 600))
 }
 
 for (const [name, request] of [
@@ -63,7 +62,7 @@ test('a service that reads slowly does not cost the client its time', async (t) 
 
 test('a client that sends slowly does not cost the service its time', async (t) => {
   const { upstream, client } = await pair(t, answersOk, {
-    timeouts: { response: '150ms', idle: '150ms' },
+    timeouts: { response: '300ms', idle: '300ms' },
   })
   client.send(`${POST}he`)
   await (await upstream.connection(0)).receives('he')
@@ -74,7 +73,7 @@ test('a client that sends slowly does not cost the service its time', async (t) 
 
 test('nor does one that waits for 100 and then thinks', async (t) => {
   const { upstream, client } = await pair(t, () => {}, {
-    timeouts: { response: '150ms', idle: '150ms' },
+    timeouts: { response: '300ms', idle: '300ms' },
   })
   client.send(`POST / HTTP/1.1\r\n${HOST}Content-Length: 5\r\nExpect: 100-continue\r\n\r\n`)
   const connection = await upstream.connection(0)
@@ -90,7 +89,7 @@ test('nor does one that waits for 100 and then thinks', async (t) => {
 
 test('a client that reads slowly does not cost the service its time', async (t) => {
   const size = 20_000_000
-  const { upstream, client } = await pair(t, () => {}, { timeouts: { idle: '150ms' } })
+  const { upstream, client } = await pair(t, () => {}, { timeouts: { idle: '300ms' } })
   client.send(GET)
   client.pause()
   const connection = await upstream.connection(0)

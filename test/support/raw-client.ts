@@ -2,6 +2,7 @@
 // with the strict reader.
 import { connect as connectTcp, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
+import { ByteLog } from './byte-log.ts'
 import { Changes, nextTurn, printable } from './changes.ts'
 import { readResponse, type WireResponse } from './strict-http.ts'
 
@@ -21,8 +22,7 @@ export interface ClientOptions {
 export class RawClient {
   readonly socket: Socket
   readonly #changes = new Changes()
-  readonly #chunks: Buffer[] = []
-  #length = 0
+  readonly #log = new ByteLog()
   #read = 0
   #ending: Ending = 'open'
   #closed = false
@@ -31,8 +31,7 @@ export class RawClient {
     this.socket = socket
     socket.setNoDelay(true)
     socket.on('data', (chunk: Buffer) => {
-      this.#chunks.push(chunk)
-      this.#length += chunk.length
+      this.#log.append(chunk)
       this.#changes.notify()
     })
     socket.on('end', () => {
@@ -74,19 +73,12 @@ export class RawClient {
 
   /** Everything received so far. */
   get received(): Buffer {
-    if (this.#chunks.length > 1)
-      this.#chunks.splice(0, this.#chunks.length, Buffer.concat(this.#chunks))
-    return this.#chunks[0] ?? Buffer.alloc(0)
+    return this.#log.bytes
   }
 
   /** What was received and not yet taken as a response. */
   get unread(): Buffer {
     return this.received.subarray(this.#read)
-  }
-
-  /** Forgets what `response` has not taken, for streams that no test wants to keep. */
-  skipUnread(): void {
-    this.#read = this.#length
   }
 
   get ending(): Ending {
@@ -143,7 +135,7 @@ export class RawClient {
   /** Resolves when at least so many unread bytes are there. */
   async bytes(count: number): Promise<Buffer> {
     return this.#changes.until(
-      () => (this.#length - this.#read >= count ? this.unread : null),
+      () => (this.#log.length - this.#read >= count ? this.unread : null),
       () => `${count} bytes; unread: ${printable(this.unread)}`,
     )
   }

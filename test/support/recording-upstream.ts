@@ -7,6 +7,7 @@ import {
 } from 'node:http'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
+import { ByteLog } from './byte-log.ts'
 import { Changes, nextTurn, printable } from './changes.ts'
 import type { Ending } from './raw-client.ts'
 import { readRequest, type WireRequest } from './strict-http.ts'
@@ -20,7 +21,7 @@ export class UpstreamConnection {
   readonly index: number
   readonly socket: Socket
   readonly #changes: Changes
-  readonly #chunks: Buffer[] = []
+  readonly #log = new ByteLog()
   #read = 0
   #ending: Ending = 'open'
   #closed = false
@@ -31,7 +32,7 @@ export class UpstreamConnection {
     this.#changes = changes
     socket.setNoDelay(true)
     socket.on('data', (chunk: Buffer) => {
-      this.#chunks.push(chunk)
+      this.#log.append(chunk)
       changes.notify()
     })
     socket.on('end', () => {
@@ -50,9 +51,7 @@ export class UpstreamConnection {
 
   /** Every byte received on this connection. */
   get received(): Buffer {
-    if (this.#chunks.length > 1)
-      this.#chunks.splice(0, this.#chunks.length, Buffer.concat(this.#chunks))
-    return this.#chunks[0] ?? Buffer.alloc(0)
+    return this.#log.bytes
   }
   get text(): string {
     return this.received.toString('latin1')

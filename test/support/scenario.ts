@@ -1,6 +1,6 @@
 // Runs scenario files (see scenario-text.ts) against a gateway, in this process or in one of its own.
 import assert from 'node:assert/strict'
-import { createServer } from 'node:net'
+import { closedPort } from './faults.ts'
 import type { RawClient } from './raw-client.ts'
 import { RecordingUpstream, type UpstreamConnection } from './recording-upstream.ts'
 import type { Block, Conversation, Scenario, ServiceTurn, Turn } from './scenario-text.ts'
@@ -180,13 +180,4 @@ function isWanted(value: string, wanted: string): boolean {
     return new RegExp(wanted.slice(1, -1)).test(value)
   }
   return value === wanted
-}
-
-/** A port that nobody listens on. */
-async function closedPort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
