@@ -59,7 +59,9 @@ const gatewayFields = {
       xForwarded: z
         .boolean()
         .prefault(true)
-        .describe('Sends `X-Forwarded-For`, `-Proto`, `-Host` and `-Port` to services.'),
+        .describe(
+          'Sends `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` to services.',
+        ),
       forwarded: z.boolean().prefault(false).describe('Sends `Forwarded` (RFC 7239) to services.'),
     })
     .prefault({})

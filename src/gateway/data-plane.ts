@@ -18,7 +18,8 @@ import { EndpointTable } from '../proxy/upstream/endpoint-table.ts'
 import { Service } from '../proxy/upstream/service.ts'
 import { type CertificateHolder, CertificateWatch } from './certificate-watch.ts'
 import { Listener, type ListenerHost } from './listener.ts'
-import type { DataPlane, ListenSource, PlaneListener } from './plane.ts'
+import { listenerKeys } from './listener-keys.ts'
+import type { DataPlane, ListenSource } from './plane.ts'
 import { PlaneCounters } from './plane-counters.ts'
 import { ConnectionCount, type SharedState } from './shared-state.ts'
 import { TicketKeys } from './ticket-keys.ts'
@@ -69,7 +70,8 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   readonly #connectionCount: ConnectionCount
   readonly #services = new Map<string, Service>()
   readonly #prepared = new Map<number, Prepared>()
-  readonly #listeners = new Map<number, Listener>()
+  /** By their keys: a configuration may list them in another order than the last. */
+  readonly #listeners = new Map<string, Listener>()
   #addresses: EndpointsUpdate['services'] = []
   #live: Snapshot | null = null
   #certificates: Prepared['certificates'] = []
@@ -143,9 +145,10 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     this.#live = next.snapshot
     this.#certificates = next.certificates
     this.#configureServices()
-    for (const [index, listener] of this.#listeners) {
-      const document = next.snapshot.document.listeners[index]
-      if (document !== undefined) listener.configure(document, next.certificates[index] ?? null)
+    const { document } = next.snapshot
+    for (const [index, key] of listenerKeys(document).entries()) {
+      const certificates = next.certificates[index] ?? null
+      this.#listeners.get(key)?.configure(document.listeners[index]!, certificates)
     }
     before?.retire()
   }
@@ -155,11 +158,12 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     this.#prepared.delete(generation)
   }
 
-  async listen(listener: PlaneListener, source: ListenSource): Promise<{ port: number }> {
-    const document = this.live.document.listeners[listener.index]
-    if (document === undefined) throw new Error(`there is no listener ${listener.index}`)
-    const made = new Listener(document, this.#certificates[listener.index] ?? null, this)
-    this.#listeners.set(listener.index, made)
+  async listen(key: string, source: ListenSource): Promise<{ port: number }> {
+    const index = listenerKeys(this.live.document).indexOf(key)
+    const document = this.live.document.listeners[index]
+    if (document === undefined) throw new Error(`the configuration has no listener ${key}`)
+    const made = new Listener(document, this.#certificates[index] ?? null, this)
+    this.#listeners.set(key, made)
     return { port: await made.listen(source) }
   }
 
@@ -281,8 +285,9 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   /** The certificates a configuration names; those in use already if they are the same. */
   async #loadCertificates(document: Document): Promise<(Certificates | null)[]> {
     const loaded: (Certificates | null)[] = []
+    const keys = listenerKeys(document)
     for (const [index, { tls }] of document.listeners.entries()) {
-      const inUse = this.#listeners.get(index)?.certificates ?? null
+      const inUse = this.#listeners.get(keys[index]!)?.certificates ?? null
       loaded.push(tls === null ? null : await loadCertificates(tls, inUse))
     }
     return loaded

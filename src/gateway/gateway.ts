@@ -2,10 +2,12 @@
 // that the threads of `gatehouse run` use.
 import { type LoadObjectOptions, loadObject } from '../config/load-object.ts'
 import type { Document, DocumentInput } from '../config/schema.ts'
+import { hostPort } from '../lib/host-port.ts'
 import type { PolicyLog } from '../proxy/pipeline/policy.ts'
 import { SystemResolver } from '../proxy/upstream/discovery/resolver.ts'
 import { createDataPlane, type ThreadPlane } from './data-plane.ts'
 import { EndpointDirectory } from './endpoint-directory.ts'
+import { listenerKeys } from './listener-keys.ts'
 import { createSharedState } from './shared-state.ts'
 
 /** How a gateway is embedded. */
@@ -50,22 +52,29 @@ export class Gateway {
   async start(): Promise<void> {
     await this.#goLive(this.#document)
     const addresses: GatewayAddress[] = []
-    for (const [index, listener] of this.#document.listeners.entries()) {
-      const { scheme, host, port } = listener
-      const bound = await this.#plane.listen({ index, scheme, host, port }, { host, port })
-      const name = host.includes(':') ? `[${host}]` : host
-      addresses.push({ url: `${scheme}://${name}:${bound.port}`, port: bound.port })
+    const keys = listenerKeys(this.#document)
+    for (const [index, { scheme, host, port }] of this.#document.listeners.entries()) {
+      const bound = await this.#plane.listen(keys[index]!, { host, port })
+      addresses.push({ url: `${scheme}://${hostPort(host, bound.port)}`, port: bound.port })
     }
     this.#addresses = addresses
   }
 
   /**
    * Puts another configuration in the place of the running one, for all exchanges that begin from now
-   * on. Listeners stay as they were bound.
-   * @throws GatewayConfigurationError when it cannot be used; the running one stays.
+   * on. Its listeners take their new settings, but they must be the ones that were bound.
+   * @throws GatewayConfigurationError or Error when it cannot be used; the running one stays.
    */
   async apply(config: DocumentInput): Promise<void> {
     const { document } = await loadObject(config, this.#options)
+    const bound = listenerKeys(this.#document).sort().join(', ')
+    const wanted = listenerKeys(document).sort().join(', ')
+    if (bound !== wanted) {
+      throw new Error(
+        `listen: a running gateway cannot change its addresses (bound: ${bound}; wanted: ${wanted}). ` +
+          'Close it and make another.',
+      )
+    }
     await this.#goLive(document)
     this.#document = document
   }

@@ -6,14 +6,6 @@ export type ListenSource =
   | { readonly fd: number }
   | { readonly host: string; readonly port: number }
 
-/** The part of a listener's document that listening needs; `index` is its place in the document. */
-export interface PlaneListener {
-  readonly index: number
-  readonly scheme: 'http' | 'https'
-  readonly host: string
-  readonly port: number
-}
-
 /** Serves requests in the thread that made it. */
 export interface DataPlane {
   /**
@@ -25,8 +17,11 @@ export interface DataPlane {
   switchTo(generation: number): void
   /** Forgets a prepared generation. */
   discard(generation: number): void
-  /** Accepts connections. @throws Error when the address cannot be bound. */
-  listen(listener: PlaneListener, source: ListenSource): Promise<{ port: number }>
+  /**
+   * Accepts connections for the listener of the live document with this key; see `listenerKeys`.
+   * @throws Error when the address cannot be bound.
+   */
+  listen(key: string, source: ListenSource): Promise<{ port: number }>
   /** Takes new addresses of services, found by the control plane. */
   updateEndpoints(update: unknown): void
   /** Stops accepting, lets running exchanges end, closes idle connections. Resolves at the latest after `timeoutMs`. */

@@ -142,7 +142,7 @@ export class TestPlane {
     })
     await made.apply(tls)
     const address = { host: '127.0.0.1', port: 0 }
-    const { port } = await plane.listen({ index: 0, scheme: 'https', ...address }, address)
+    const { port } = await plane.listen('listen 127.0.0.1:0#0', address)
     made.port = port
     return made
   }

@@ -21,7 +21,8 @@ const bounds = {
       'The `body-limit` policy sets a lower bound for a single route.',
   ),
   headTimeout: durationMs({ min: 100 }).describe(
-    'Time from the first byte of a request until its head is complete. Past it: 408.',
+    'Time from the first byte of a request until its head is complete. Past it: 408. ' +
+      'On an https listener it bounds the TLS handshake, too.',
   ),
   bodyIdleTimeout: durationMs({ min: 100 }).describe(
     'Longest pause between two pieces of a request body. Past it: 408.',

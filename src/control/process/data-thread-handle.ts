@@ -2,7 +2,7 @@
 import { type ResourceLimits, Worker } from 'node:worker_threads'
 import type { Document } from '../../config/schema.ts'
 import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
-import type { ListenSource, PlaneListener } from '../../gateway/plane.ts'
+import type { ListenSource } from '../../gateway/plane.ts'
 import type { LogBatch } from '../../observability/log-batcher.ts'
 import {
   type ThreadCalls,
@@ -85,8 +85,8 @@ export class DataThread {
     return this.#call('discard', { generation })
   }
 
-  listen(listener: PlaneListener, source: ListenSource): Promise<number> {
-    return this.#call('listen', { listener, source })
+  listen(key: string, source: ListenSource): Promise<number> {
+    return this.#call('listen', { key, source })
   }
 
   updateEndpoints(endpoints: EndpointsUpdate): Promise<void> {

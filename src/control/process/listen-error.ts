@@ -1,13 +1,9 @@
 // What went wrong with an address, and what a person can do about it.
+import { hostPort } from '../../lib/host-port.ts'
 
 /** An address that cannot be listened on; the message names it and the remedy. */
 export class ListenError extends Error {
   override name = 'ListenError'
-}
-
-/** Host and port as they stand in a URL. */
-export function hostPort(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 /** Turns a failed bind or listen into a message with a remedy. `setting` is where the address is configured. */

@@ -2,7 +2,8 @@
 // over the threads and no accept queue is lost when a thread or the whole gateway process is replaced.
 import { lookup } from 'node:dns/promises'
 import net from 'node:net'
-import { describeListenError, hostPort, ListenError } from './listen-error.ts'
+import { hostPort } from '../../lib/host-port.ts'
+import { describeListenError, ListenError } from './listen-error.ts'
 import { lockPort, type PortLock } from './port-lock.ts'
 import { type ActivatedSocket, type HeldDescriptor, servesAddress } from './socket-activation.ts'
 import type { SocketNeed } from './socket-needs.ts'

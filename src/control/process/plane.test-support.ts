@@ -6,7 +6,7 @@ import net from 'node:net'
 import { threadId } from 'node:worker_threads'
 import type { Document } from '../../config/schema.ts'
 import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
-import type { DataPlane, ListenSource, PlaneListener } from '../../gateway/plane.ts'
+import type { DataPlane, ListenSource } from '../../gateway/plane.ts'
 
 /**
  * Requests: `/crash`, `/exit`, `/loop` end or block the thread; `/slow` answers after 300 ms; all
@@ -49,7 +49,7 @@ export class TestPlane implements DataPlane {
     this.#prepared.delete(generation)
   }
 
-  async listen(_: PlaneListener, source: ListenSource): Promise<{ port: number }> {
+  async listen(_: string, source: ListenSource): Promise<{ port: number }> {
     const server = net.createServer((socket) => this.#serve(socket))
     this.#servers.push(server)
     server.listen(source)

@@ -1,6 +1,7 @@
 // Which sockets a configuration needs, told apart by keys that survive a reload.
 import type { Document } from '../../config/schema.ts'
-import { hostPort } from './listen-error.ts'
+import { listenerKeys } from '../../gateway/listener-keys.ts'
+import { hostPort } from '../../lib/host-port.ts'
 
 /** An address that must be bound before a configuration can run. */
 export interface SocketNeed {
@@ -16,18 +17,6 @@ export interface SocketNeed {
 /** The key of the admin listener. */
 export function adminKey(admin: { readonly host: string; readonly port: number }): string {
   return `admin ${hostPort(admin.host, admin.port)}`
-}
-
-/** The keys of a document's listeners, in their order. Several with port 0 are told apart by their turn. */
-export function listenerKeys(document: Document): string[] {
-  const turns = new Map<string, number>()
-  return document.listeners.map(({ host, port }) => {
-    const key = `listen ${hostPort(host, port)}`
-    if (port !== 0) return key
-    const turn = turns.get(key) ?? 0
-    turns.set(key, turn + 1)
-    return `${key}#${turn}`
-  })
 }
 
 /** Everything a document wants to listen on. */

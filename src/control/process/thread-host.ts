@@ -72,7 +72,7 @@ class ThreadHost {
         this.#levels.delete(params.generation)
         return plane.discard(params.generation)
       case 'listen':
-        return (await plane.listen(params.listener, params.source)).port
+        return (await plane.listen(params.key, params.source)).port
       case 'updateEndpoints':
         return plane.updateEndpoints(params.endpoints)
       case 'drain':

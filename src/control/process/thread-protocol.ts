@@ -1,7 +1,7 @@
 // What the control plane and a data-plane thread say to each other over the thread's port.
 import type { Document } from '../../config/schema.ts'
 import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
-import type { ListenSource, PlaneListener } from '../../gateway/plane.ts'
+import type { ListenSource } from '../../gateway/plane.ts'
 import type { SharedState } from '../../gateway/shared-state.ts'
 import type { LogLevel } from '../../observability/log.ts'
 
@@ -19,7 +19,7 @@ export interface ThreadCalls {
   /** The addresses go live with the generation: services of the old one may be missing among them. */
   switchTo: { params: { generation: number; endpoints: EndpointsUpdate }; result: void }
   discard: { params: { generation: number }; result: void }
-  listen: { params: { listener: PlaneListener; source: ListenSource }; result: number }
+  listen: { params: { key: string; source: ListenSource }; result: number }
   updateEndpoints: { params: { endpoints: EndpointsUpdate }; result: void }
   drain: { params: { timeoutMs: number }; result: void }
   close: { params: Record<string, never>; result: void }

@@ -2,6 +2,7 @@
 // watched, and replaced when they end.
 import type { Document } from '../../config/schema.ts'
 import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
+import { listenerKeys } from '../../gateway/listener-keys.ts'
 import type { ListenSource } from '../../gateway/plane.ts'
 import type { SharedState } from '../../gateway/shared-state.ts'
 import type { LogBatch } from '../../observability/log-batcher.ts'
@@ -9,7 +10,6 @@ import { Backoff, type BackoffSettings } from './backoff.ts'
 import { DataThread } from './data-thread-handle.ts'
 import type { DescriptorStock } from './inherited-descriptors.ts'
 import { describeListenError } from './listen-error.ts'
-import { listenerKeys } from './socket-needs.ts'
 import { threadLimits } from './thread-memory.ts'
 import { Watchdog } from './watchdog.ts'
 
@@ -67,7 +67,8 @@ export class DataThreads {
   readonly #options: ThreadsOptions
   readonly #slots: readonly Slot[]
   readonly #watchdog: Watchdog
-  readonly #ports: number[] = []
+  /** By the keys of the listeners. */
+  readonly #ports = new Map<string, number>()
   #live: Live | null = null
   #endpoints: EndpointsUpdate = { services: [] }
   #generation = 0
@@ -93,7 +94,7 @@ export class DataThreads {
 
   /** The bound port of each listener, in the order of the document. */
   get ports(): readonly number[] {
-    return this.#ports
+    return listenerKeys(this.#live!.document).map((key) => this.#ports.get(key)!)
   }
 
   /** How many threads accept connections. */
@@ -238,12 +239,12 @@ export class DataThreads {
 
   async #listen(thread: DataThread, threadIndex: number, document: Document): Promise<void> {
     const keys = listenerKeys(document)
-    for (const [index, { scheme, host, port }] of document.listeners.entries()) {
+    for (const [index, { host, port }] of document.listeners.entries()) {
       const key = keys[index]!
-      const source = this.#source(key, threadIndex, host, this.#ports[index] ?? port)
+      const source = this.#source(key, threadIndex, host, this.#ports.get(key) ?? port)
       try {
-        const bound = await thread.listen({ index, scheme, host, port }, source)
-        this.#ports[index] = this.#options.stock.port(key, bound)
+        const bound = await thread.listen(key, source)
+        this.#ports.set(key, this.#options.stock.port(key, bound))
       } catch (error) {
         throw describeListenError(error, 'listen', host, port)
       }

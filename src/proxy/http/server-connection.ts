@@ -271,7 +271,9 @@ export class ServerConnection extends WheelTimer implements BodySink {
     const end = this.#body.read(data, start, this)
     if (end === -1) this.#failRequest('bad_chunk')
     else if (this.#body.isDone) this.#endRequest(data, end, this.#body.trailers)
-    else if (this.#pauses === 0) this.host.wheel.arm(this, this.host.limits.bodyIdleTimeoutMs)
+    else if (this.#pauses === 0 && this.#input === Input.body) {
+      this.host.wheel.arm(this, this.host.limits.bodyIdleTimeoutMs)
+    }
   }
 
   /** A piece of the request's body; from the reader. */

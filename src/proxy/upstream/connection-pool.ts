@@ -123,7 +123,9 @@ export class ConnectionPool implements ConnectionOwner {
   /** The waiter no longer wants a connection. */
   cancel(waiter: ConnectionWaiter): void {
     for (const [connection, owner] of this.#opening) {
-      if (owner === waiter) this.#opening.set(connection, null)
+      if (owner !== waiter) continue
+      this.#opening.set(connection, null)
+      if (this.#closed) connection.socket.destroy()
     }
     if (waiter.waitingIn !== this) return
     let previous: ConnectionWaiter | null = null
@@ -139,9 +141,12 @@ export class ConnectionPool implements ConnectionOwner {
     }
   }
 
-  /** Closes what is idle now and everything else as it comes back. */
+  /** Closes what nobody waits for now, and everything else as it comes back. */
   close(): void {
     this.#closed = true
+    for (const [connection, waiter] of this.#opening) {
+      if (waiter === null) connection.socket.destroy()
+    }
     for (const connection of this.#idle.splice(0)) connection.socket.destroy()
     this.counts.idle = 0
   }
