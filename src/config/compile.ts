@@ -15,7 +15,7 @@ import { PreflightTarget, UnmatchedTarget } from '../proxy/pipeline/targets/resp
 import { RoutingTableBuilder } from '../proxy/router/routing-table.ts'
 import type { Service, ServiceCounters } from '../proxy/upstream/service.ts'
 import { compileService } from './compile-service.ts'
-import { compileTarget } from './compile-target.ts'
+import { TargetCompiler } from './compile-target.ts'
 import type { Document, PolicyUse, RouteDocument } from './schema.ts'
 import { Snapshot } from './snapshot.ts'
 
@@ -34,6 +34,8 @@ export interface CompileEnvironment {
   /** Reads a file that the document names; what it returns is text. @throws when it cannot. */
   readFile(path: string): string
 }
+
+const NO_STAGES: readonly Stage[] = []
 
 /** The id of what happens where no route matches. */
 export const UNMATCHED_ROUTE_ID = '(unmatched)'
@@ -54,8 +56,9 @@ export function* compileSnapshot(
   }
   const made: Stage[] = []
   const builder = new RoutingTableBuilder<Route>()
+  const targets = new TargetCompiler(document, environment)
   for (const route of document.routes) {
-    const compiled = compileRoute(route, document, environment, made)
+    const compiled = compileRoute(route, document, environment, targets.compile(route), made)
     builder.add({ id: route.id, ...route.match, ...preflight(route, document), value: compiled })
     yield
   }
@@ -98,13 +101,11 @@ function compileRoute(
   route: RouteDocument,
   document: Document,
   environment: CompileEnvironment,
+  shared: Target,
   made: Stage[],
 ): Route {
-  const forwarding = compileTarget(route, document, environment)
   const target =
-    preflight(route, document) === null
-      ? forwarding
-      : new PreflightTarget(forwarding, route.match.methods)
+    preflight(route, document) === null ? shared : new PreflightTarget(shared, route.match.methods)
   const base = plan(route.id, [...document.use, ...route.use], target, environment, made)
   const forward = route.target.kind === 'forward' ? route.target : null
   const refused =
@@ -173,7 +174,7 @@ function plan(
   }
   return {
     id,
-    stages,
+    stages: stages.length === 0 ? NO_STAGES : stages,
     ...hookFlags(stages),
     transformsRequestBody,
     transformsResponseBody,

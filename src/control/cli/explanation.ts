@@ -99,7 +99,7 @@ export function explainRequest(
         : refusal('method_not_allowed', `the route takes ${allow}`)
     return { ...base, refused, policies: document.use.map(describeUse) }
   }
-  const params = table.lastParams
+  const params = table.lastParameters?.parametersOf(request.path) ?? null
   const exchange = { ...request, params } as unknown as Exchange
   return {
     ...base,

@@ -44,7 +44,9 @@ export function testExchange(parts: ExchangeParts = {}): Exchange {
     1_000,
     1_767_225_600_123,
   )
-  exchange.params = parts.params ?? null
+  const { params } = parts
+  exchange.pathParameters =
+    params === undefined || params === null ? null : { parametersOf: () => ({ ...params }) }
   exchange.route = parts.route === undefined ? null : { id: parts.route }
   exchange.service = parts.service ?? null
   exchange.consumer = parts.consumer ?? null

@@ -4,7 +4,7 @@ import type { ErrorCode } from '../../errors.ts'
 import { WheelTimer } from '../../lib/timer-wheel.ts'
 import { FieldEdits } from '../http/compose-head.ts'
 import type { RequestHead, ResponseHead } from '../http/message-head.ts'
-import type { RoutedRequest } from '../router/routing-table.ts'
+import type { PathParameters, RoutedRequest } from '../router/routing-table.ts'
 import type { BalancedRequest } from '../upstream/balancers/balancer.ts'
 import { fieldLine, type Reply } from './reply.ts'
 
@@ -52,7 +52,8 @@ export abstract class Exchange extends WheelTimer implements RoutedRequest, Bala
   /** From sending the request to the upstream's head; -1 if there was none. */
   upstreamDurationMs = -1
   route: { readonly id: string } | null = null
-  params: Readonly<Record<string, string>> | null = null
+  /** Reads the parameters of the matched path; null if it has none. */
+  pathParameters: PathParameters | null = null
   /** The service chosen, by name. */
   service: string | null = null
   consumer: Consumer | null = null
@@ -74,6 +75,7 @@ export abstract class Exchange extends WheelTimer implements RoutedRequest, Bala
   attempts = 0
   /** 'host:port' of the last attempt. */
   endpoint: string | null = null
+  #params: Readonly<Record<string, string>> | null = null
   requestEdits: FieldEdits | null = null
   responseEdits: FieldEdits | null = null
 
@@ -92,6 +94,13 @@ export abstract class Exchange extends WheelTimer implements RoutedRequest, Bala
     this.tlsVersion = client.tlsVersion
     this.receivedAt = now
     this.startedAtMs = wallTime
+  }
+
+  /** The parameters of the matched path by name, percent-decoded; null if it has none. */
+  get params(): Readonly<Record<string, string>> | null {
+    if (this.pathParameters === null) return null
+    this.#params ??= this.pathParameters.parametersOf(this.path)
+    return this.#params
   }
 
   /** The target's query without '?'; '' if there is none. */

@@ -100,7 +100,7 @@ export class ExchangeRun extends Exchange implements RequestSink {
     if (found === null) this.allow = context.table.allow
     else {
       this.plan = found
-      this.params = context.table.lastParams
+      this.pathParameters = context.table.lastParameters
     }
     const { plan } = this
     this.route = plan

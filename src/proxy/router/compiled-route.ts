@@ -2,10 +2,10 @@
 import { compareConditions, RouteConditions } from './conditions.ts'
 import { matchesHost, parseHostPattern } from './host-pattern.ts'
 import { matchesPath, type PathPattern, parsePathPattern, pathParameters } from './path-pattern.ts'
-import type { RoutedRequest, RouteEntry } from './route-entry.ts'
+import type { PathParameters, RoutedRequest, RouteEntry } from './route-entry.ts'
 
 /** A route entry, ready to match. */
-export class CompiledRoute<T> {
+export class CompiledRoute<T> implements PathParameters {
   readonly entry: RouteEntry<T>
   readonly path: PathPattern
   readonly conditions: RouteConditions
@@ -24,7 +24,7 @@ export class CompiledRoute<T> {
     this.unconditional = methods.length + headers.length + query.length + clientIps.length === 0
   }
 
-  parametersOf(path: string): Record<string, string> | null {
+  parametersOf(path: string): Record<string, string> {
     return pathParameters(this.path, path)
   }
 

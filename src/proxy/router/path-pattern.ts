@@ -174,11 +174,10 @@ export function matchesPath(pattern: PathPattern, path: string): boolean {
   )
 }
 
-/** The parameters of a path that matched; null if the pattern has none. */
-export function pathParameters(pattern: PathPattern, path: string): Record<string, string> | null {
+/** The parameters of a path that matched. */
+export function pathParameters(pattern: PathPattern, path: string): Record<string, string> {
   const { parameters, parameterSegments, regexp } = pattern
-  if (parameters.length === 0) return null
-  if (regexp !== null) return regexp.groups(canonicalText(canonicalPath(path)))
+  if (regexp !== null) return regexp.groups(canonicalText(canonicalPath(path))) ?? {}
   const values: Record<string, string> = {}
   let segment = 0
   let start = 1

@@ -12,8 +12,9 @@ class PathNode<T> {
   /** The literal children where there are several. */
   literals: Map<string, PathNode<T>> | null = null
   parameter: PathNode<T> | null = null
-  /** Routes that end here. */
-  ends: CompiledRoute<T>[] | null = null
+  /** The first of the routes that end here; most nodes have no other, and an array is two more reads. */
+  end: CompiledRoute<T> | null = null
+  otherEnds: CompiledRoute<T>[] | null = null
   /** Routes that take this and everything below. */
   wildcards: CompiledRoute<T>[] | null = null
 }
@@ -25,7 +26,10 @@ export class PathTree<T> {
   readonly #anyPath: CompiledRoute<T>[] = []
 
   add(route: CompiledRoute<T>): void {
-    insertSorted(this.#listFor(route.path), route)
+    const { path } = route
+    if (path.text === null) insertSorted(this.#anyPath, route)
+    else if (path.regexp !== null) insertSorted(this.#expressions, route)
+    else insertAt(this.#nodeFor(path), path.wildcard, route)
   }
 
   find(request: RoutedRequest, search: Search): CompiledRoute<T> | null {
@@ -61,7 +65,10 @@ export class PathTree<T> {
     const path = search.path
     let found: CompiledRoute<T> | null = null
     if (start > path.length) {
-      if (node.ends !== null) found = search.choose(node.ends, request)
+      if (node.end !== null) {
+        if (search.takes(node.end, request)) found = node.end
+        else if (node.otherEnds !== null) found = search.choose(node.otherEnds, request)
+      }
     } else {
       const slash = path.indexOf('/', start)
       const end = slash < 0 ? path.length : slash
@@ -81,14 +88,10 @@ export class PathTree<T> {
     return found
   }
 
-  #listFor(path: PathPattern): CompiledRoute<T>[] {
-    if (path.text === null) return this.#anyPath
-    if (path.regexp !== null) return this.#expressions
+  #nodeFor(path: PathPattern): PathNode<T> {
     let node = this.#root
     for (const segment of path.segments) node = childFor(node, segment)
-    if (path.wildcard) node.wildcards ??= []
-    else node.ends ??= []
-    return path.wildcard ? node.wildcards! : node.ends!
+    return node
   }
 
   /** All routes in the order of precedence; literals among themselves by name. */
@@ -131,7 +134,7 @@ function childFor<T>(node: PathNode<T>, segment: string | null): PathNode<T> {
 }
 
 function collect<T>(node: PathNode<T>, into: CompiledRoute<T>[]): void {
-  if (node.ends !== null) into.push(...node.ends)
+  if (node.end !== null) into.push(node.end, ...(node.otherEnds ?? []))
   const names = node.onlyName === null ? [...(node.literals?.keys() ?? [])] : [node.onlyName]
   for (const name of names.sort()) collect(literalChild(node, name)!, into)
   if (node.parameter !== null) collect(node.parameter, into)
@@ -154,8 +157,20 @@ function collectOver<T>(
   if (node.wildcards !== null) for (const route of node.wildcards) into.push(route)
 }
 
+function insertAt<T>(node: PathNode<T>, wildcard: boolean, route: CompiledRoute<T>): void {
+  if (wildcard) {
+    node.wildcards ??= []
+    insertSorted(node.wildcards, route)
+  } else if (node.end === null) node.end = route
+  else {
+    const [first, ...others] = insertSorted([node.end, ...(node.otherEnds ?? [])], route)
+    node.end = first!
+    node.otherEnds = others
+  }
+}
+
 /** Keeps a list in the order of precedence. */
-function insertSorted<T>(routes: CompiledRoute<T>[], route: CompiledRoute<T>): void {
+function insertSorted<T>(routes: CompiledRoute<T>[], route: CompiledRoute<T>): CompiledRoute<T>[] {
   let low = 0
   let high = routes.length
   while (low < high) {
@@ -164,4 +179,5 @@ function insertSorted<T>(routes: CompiledRoute<T>[], route: CompiledRoute<T>): v
     else high = middle
   }
   routes.splice(low, 0, route)
+  return routes
 }

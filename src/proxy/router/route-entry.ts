@@ -14,6 +14,12 @@ export interface RoutedRequest {
   requestHeader(name: string): string | null
 }
 
+/** Reads the path parameters of a request whose path a route matched. */
+export interface PathParameters {
+  /** By name, percent-decoded. */
+  parametersOf(path: string): Record<string, string>
+}
+
 /** A condition on one header (any case) or query parameter. */
 export interface ValueCondition {
   readonly name: string

@@ -3,10 +3,10 @@
 
 import { CompiledRoute } from './compiled-route.ts'
 import { HostIndex } from './host-index.ts'
-import type { RoutedRequest, RouteEntry, ValueCondition } from './route-entry.ts'
+import type { PathParameters, RoutedRequest, RouteEntry, ValueCondition } from './route-entry.ts'
 import { Search } from './search.ts'
 
-export type { RoutedRequest, RouteEntry, ValueCondition }
+export type { PathParameters, RoutedRequest, RouteEntry, ValueCondition }
 
 /** A route under one of its hosts; null is any host. */
 export interface RouteRow<T> {
@@ -48,8 +48,8 @@ export function buildRoutingTable<T>(entries: Iterable<RouteEntry<T>>): RoutingT
 export class RoutingTable<T> {
   readonly #hosts: HostIndex<T>
   readonly #search = new Search()
-  /** The path parameters of the request found last, decoded; null if its route has none. */
-  lastParams: Record<string, string> | null = null
+  /** Reads the path parameters of the request found last; null if its route has none. */
+  lastParameters: PathParameters | null = null
   /** For an `Allow` header: set when `find` found nothing and only the method was wrong, else null. */
   allow: string | null = null
 
@@ -58,7 +58,7 @@ export class RoutingTable<T> {
   }
 
   /**
-   * The value of the route that takes the request, or null; sets `lastParams` and `allow`. Costs at most
+   * The value of the route that takes the request, or null; sets `lastParameters` and `allow`. Costs at most
    * one visit of every tree node whose segments the path begins with, whatever the path is.
    */
   find(request: RoutedRequest): T | null {
@@ -66,11 +66,11 @@ export class RoutingTable<T> {
     search.begin(request.path)
     const route = this.#hosts.find(request, search)
     if (route === null) {
-      this.lastParams = null
+      this.lastParameters = null
       this.allow = search.methodFailed ? this.#allowedMethods(request) : null
       return null
     }
-    this.lastParams = route.hasParameters ? route.parametersOf(request.path) : null
+    this.lastParameters = route.hasParameters ? route : null
     this.allow = null
     return route.value
   }
