@@ -1,35 +1,31 @@
 // From the document to what exchanges run on. Takes it in steps, so that a thread can serve requests
 // in between.
 import type { ErrorCode } from '../errors.ts'
-import type { Clock } from '../lib/clock.ts'
 import type { TimerWheel } from '../lib/timer-wheel.ts'
 import { TargetFlag } from '../proxy/http/message-head.ts'
 import { TRAILERS_ALLOWED } from '../proxy/http/trailers.ts'
-import { compileCondition } from '../proxy/pipeline/condition.ts'
-import type { PolicyDefinition, PolicyLog } from '../proxy/pipeline/policy.ts'
-import { problem, reply } from '../proxy/pipeline/reply.ts'
+import type { PolicyDefinition } from '../proxy/pipeline/policy.ts'
 import { hookFlags, type RouteCounters, STAGES_MAX } from '../proxy/pipeline/route.ts'
 import type { Route, Target } from '../proxy/pipeline/run.ts'
-import { Stage, type StageCounters } from '../proxy/pipeline/stage.ts'
+import type { Stage } from '../proxy/pipeline/stage.ts'
 import { PreflightTarget, UnmatchedTarget } from '../proxy/pipeline/targets/respond.ts'
 import { RoutingTableBuilder } from '../proxy/router/routing-table.ts'
-import type { Service, ServiceCounters } from '../proxy/upstream/service.ts'
+import type { Service, ServiceCounters, ServiceSettings } from '../proxy/upstream/service.ts'
+import { compileConsumers } from './compile-consumers.ts'
 import { compileService } from './compile-service.ts'
+import { StageCompiler, type StageEnvironment } from './compile-stage.ts'
 import { TargetCompiler } from './compile-target.ts'
 import type { Document, PolicyUse, RouteDocument } from './schema.ts'
 import { Snapshot } from './snapshot.ts'
 
 /** What a thread provides to the compiler. */
-export interface CompileEnvironment {
+export interface CompileEnvironment extends Omit<StageEnvironment, 'consumers'> {
   readonly policies: ReadonlyMap<string, PolicyDefinition>
-  readonly clock: Clock
   readonly wheel: TimerWheel
-  readonly log: PolicyLog
   /** The thread's service of this name; its settings change only when the snapshot goes live. */
   service(name: string): Service
   routeCounters(routeId: string): RouteCounters
   serviceCounters(service: string): ServiceCounters
-  stageCounters(policy: string): StageCounters
   countError(code: ErrorCode): void
   /** Reads a file that the document names; what it returns is text. @throws when it cannot. */
   readFile(path: string): string
@@ -49,20 +45,43 @@ export function* compileSnapshot(
   generation: number,
   environment: CompileEnvironment,
 ): Generator<void, Snapshot> {
-  const services = new Map()
+  const services = new Map<string, ServiceSettings>()
   for (const service of document.services) {
     services.set(service.name, compileService(service, environment))
     yield
   }
-  const made: Stage[] = []
+  const stages = new StageCompiler(compileConsumers(document), environment)
+  try {
+    return yield* compileRoutes(document, generation, services, environment, stages)
+  } catch (error) {
+    for (const stage of stages.made) stage.dispose()
+    throw error
+  }
+}
+
+function* compileRoutes(
+  document: Document,
+  generation: number,
+  services: ReadonlyMap<string, ServiceSettings>,
+  environment: CompileEnvironment,
+  stages: StageCompiler,
+): Generator<void, Snapshot> {
   const builder = new RoutingTableBuilder<Route>()
   const targets = new TargetCompiler(document, environment)
   for (const route of document.routes) {
-    const compiled = compileRoute(route, document, environment, targets.compile(route), made)
+    const compiled = compileRoute(route, document, environment, targets.compile(route), stages)
     builder.add({ id: route.id, ...route.match, ...preflight(route, document), value: compiled })
     yield
   }
-  const unmatched = plan(UNMATCHED_ROUTE_ID, document.use, new UnmatchedTarget(), environment, made)
+  const unmatched = plan(
+    UNMATCHED_ROUTE_ID,
+    document.use,
+    new UnmatchedTarget(),
+    environment,
+    stages,
+  )
+  const identityFields = stages.identityFields()
+  const trailers = [...TRAILERS_ALLOWED, ...document.limits.trailers]
   return new Snapshot({
     generation,
     document,
@@ -71,8 +90,9 @@ export function* compileSnapshot(
     services,
     forwarded: document.forwarded,
     viaLines: viaLines(document.via),
-    trailersAllowed: new Set([...TRAILERS_ALLOWED, ...document.limits.trailers]),
-    stages: made,
+    trailersAllowed: new Set(trailers.filter((name) => identityFields?.has(name) !== true)),
+    stages: stages.made,
+    identityFields,
     clock: environment.clock,
     wheel: environment.wheel,
     log: environment.log,
@@ -102,11 +122,11 @@ function compileRoute(
   document: Document,
   environment: CompileEnvironment,
   shared: Target,
-  made: Stage[],
+  stages: StageCompiler,
 ): Route {
   const target =
     preflight(route, document) === null ? shared : new PreflightTarget(shared, route.match.methods)
-  const base = plan(route.id, [...document.use, ...route.use], target, environment, made)
+  const base = plan(route.id, [...document.use, ...route.use], target, environment, stages)
   const forward = route.target.kind === 'forward' ? route.target : null
   const refused =
     (route.allowDoubleSlash ? 0 : TargetFlag.doubleSlash) |
@@ -152,7 +172,7 @@ function plan(
   uses: readonly PolicyUse[],
   target: Target,
   environment: CompileEnvironment,
-  made: Stage[],
+  compiler: StageCompiler,
 ): Route {
   if (uses.length > STAGES_MAX) {
     throw new Error(
@@ -166,9 +186,7 @@ function plan(
   for (const use of uses) {
     const definition = environment.policies.get(use.policy)
     if (definition === undefined) throw new Error(`route ${id}: there is no policy "${use.policy}"`)
-    const stage = compileStage(id, use, definition, environment, () => slots++)
-    stages.push(stage)
-    made.push(stage)
+    stages.push(compiler.compile(id, use, definition, () => slots++))
     if (definition.body?.request === 'transform') transformsRequestBody = true
     if (definition.body?.response === 'transform') transformsResponseBody = true
   }
@@ -184,36 +202,5 @@ function plan(
     exchangeTimeoutMs: 0,
     counters: environment.routeCounters(id),
     target,
-  }
-}
-
-function compileStage(
-  routeId: string,
-  use: PolicyUse,
-  definition: PolicyDefinition,
-  environment: CompileEnvironment,
-  slot: () => number,
-): Stage {
-  try {
-    const hooks = definition.create(use.settings, {
-      route: { id: routeId },
-      clock: environment.clock,
-      log: environment.log,
-      slot,
-      reply,
-      problem,
-    })
-    const onFailure = (reason: string): void =>
-      environment.log.warn(
-        { route: routeId, policy: use.id, reason },
-        'the condition of a policy could not be evaluated; the policy runs',
-      )
-    const counters = environment.stageCounters(use.id)
-    const countFailure = (): void => counters.conditionFailed()
-    const condition =
-      use.when === null ? null : compileCondition(use.when, { onFailure, countFailure })
-    return new Stage(use.policy, use.id, hooks, condition, use.mode === 'shadow', counters)
-  } catch (error) {
-    throw new Error(`route ${routeId}: policy "${use.id}": ${(error as Error).message}`)
   }
 }

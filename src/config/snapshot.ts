@@ -3,6 +3,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { TimerWheel } from '../lib/timer-wheel.ts'
 import type { ForwardedSettings } from '../proxy/http/forwarded-headers.ts'
+import type { IdentityFields } from '../proxy/http/identity-fields.ts'
 import type { PolicyLog } from '../proxy/pipeline/policy.ts'
 import type { Route, RunContext } from '../proxy/pipeline/run.ts'
 import type { Stage } from '../proxy/pipeline/stage.ts'
@@ -20,6 +21,7 @@ export interface SnapshotParts {
   readonly forwarded: ForwardedSettings
   readonly viaLines: readonly [string, string]
   readonly trailersAllowed: ReadonlySet<string>
+  readonly identityFields: IdentityFields | null
   readonly stages: readonly Stage[]
   readonly clock: Clock
   readonly wheel: TimerWheel
@@ -37,6 +39,7 @@ export class Snapshot implements RunContext {
   readonly forwarded: ForwardedSettings
   readonly viaLines: readonly [string, string]
   readonly trailersAllowed: ReadonlySet<string>
+  readonly identityFields: IdentityFields | null
   readonly clock: Clock
   readonly wheel: TimerWheel
   readonly log: PolicyLog
@@ -54,6 +57,7 @@ export class Snapshot implements RunContext {
     this.forwarded = parts.forwarded
     this.viaLines = parts.viaLines
     this.trailersAllowed = parts.trailersAllowed
+    this.identityFields = parts.identityFields
     this.clock = parts.clock
     this.wheel = parts.wheel
     this.log = parts.log
@@ -85,7 +89,7 @@ export class Snapshot implements RunContext {
   #dispose(): void {
     for (const stage of this.#stages) {
       try {
-        stage.dispose?.()
+        stage.dispose()
       } catch (error) {
         this.log.error({ policy: stage.id, error: String(error) }, 'policy failed to dispose')
       }

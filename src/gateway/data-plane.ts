@@ -1,12 +1,15 @@
 // The data plane of one thread: snapshots, services, listeners, and the switch between generations.
 import { readFileSync } from 'node:fs'
 import { compileSnapshot } from '../config/compile.ts'
+import type { SharedServices } from '../config/compile-stage.ts'
 import type { Document } from '../config/schema.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import type { ErrorCode } from '../errors.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { TimerWheel } from '../lib/timer-wheel.ts'
 import { type Certificates, loadCertificates } from '../proxy/http/tls.ts'
+import { INERT_STORE, NO_DOCUMENTS } from '../proxy/pipeline/inert-environment.ts'
+import { KeptResources } from '../proxy/pipeline/kept-resources.ts'
 import type { PolicyDefinition, PolicyLog } from '../proxy/pipeline/policy.ts'
 import type { PoolEnvironment } from '../proxy/upstream/connection-pool.ts'
 import {
@@ -76,6 +79,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   #live: Snapshot | null = null
   #certificates: Prepared['certificates'] = []
   readonly #certificateWatch: CertificateWatch
+  readonly #state: SharedServices
   #draining = false
 
   constructor(options: PlaneOptions) {
@@ -93,6 +97,12 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
       table: this.#table,
       onDefect: (error) => this.onDefect(error),
+    }
+    this.#state = {
+      store: INERT_STORE,
+      failedAttempts: { mayTry: () => true, failed() {} },
+      documents: NO_DOCUMENTS,
+      kept: new KeptResources(),
     }
     this.#certificateWatch = new CertificateWatch(() => this.#certificateHolders(), options.log)
   }
@@ -116,6 +126,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       serviceCounters: (name) => counters.service(name),
       stageCounters: (policy) => counters.policy(policy),
       countError: (code) => counters.error(code),
+      state: this.#state,
       readFile: (path) => readFileSync(path, 'utf8'),
     })
     try {

@@ -1,9 +1,8 @@
 // What every policy must hold to, those of others included: `policyProblems(definition)` says where
 // one does not. Needs no test runner, so that any can be used.
 import { z } from 'zod'
-import { systemClock } from '../lib/clock.ts'
-import type { PolicyDefinition, PolicyEnvironment, PolicyHooks } from '../proxy/pipeline/policy.ts'
-import { problem, reply } from '../proxy/pipeline/reply.ts'
+import { inertEnvironment } from '../proxy/pipeline/inert-environment.ts'
+import type { PolicyDefinition, PolicyHooks } from '../proxy/pipeline/policy.ts'
 
 const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/
 const SENTENCE = /^[A-Z`][^\n]*\.$/
@@ -97,6 +96,8 @@ function createProblems(definition: PolicyDefinition, settings: unknown): string
     made.dispose?.()
     made.dispose?.()
   }
+  first.environment.dispose()
+  second.environment.dispose()
   if (process.getActiveResourcesInfo().length > before) {
     problems.push('dispose leaves a timer or another resource of create behind')
   }
@@ -121,14 +122,7 @@ function hookProblems({ body }: PolicyDefinition, hooks: PolicyHooks): string[] 
 /** An environment that counts the slots it hands out. */
 class Slots {
   count = 0
-  readonly environment: PolicyEnvironment = {
-    route: { id: 'contract' },
-    clock: systemClock,
-    log: { info() {}, warn() {}, error() {}, line() {} },
-    slot: () => this.count++,
-    reply,
-    problem,
-  }
+  readonly environment = inertEnvironment({ slot: () => this.count++ })
 }
 
 function deepFreeze<T>(value: T): T {

@@ -1,30 +1,30 @@
 // What unit tests of policies give them to work with.
 import type { z } from 'zod'
 import { ManualClock } from '../lib/clock.ts'
+import { inertEnvironment } from '../proxy/pipeline/inert-environment.ts'
 import type { PolicyDefinition, PolicyEnvironment, PolicyHooks } from '../proxy/pipeline/policy.ts'
-import { problem, reply } from '../proxy/pipeline/reply.ts'
 
 /** An environment that keeps what is logged. */
 export interface TestEnvironment extends PolicyEnvironment {
   /** Ready lines, as they were handed over. */
   readonly lines: string[]
   readonly clock: ManualClock
+  /** Gives back what was kept. */
+  dispose(): void
 }
 
-/** The environment of a route called `orders`. */
-export function testEnvironment(): TestEnvironment {
+/** The environment of a route called `orders`; `parts` stand in for its own. */
+export function testEnvironment(parts: Partial<PolicyEnvironment> = {}): TestEnvironment {
   const lines: string[] = []
   const nothing = () => {}
-  let slots = 0
-  return {
-    route: { id: 'orders' },
-    clock: new ManualClock(),
-    log: { info: nothing, warn: nothing, error: nothing, line: (json) => lines.push(json) },
-    slot: () => slots++,
-    reply,
-    problem,
-    lines,
+  const clock = new ManualClock()
+  const log = {
+    info: nothing,
+    warn: nothing,
+    error: nothing,
+    line: (json: string) => lines.push(json),
   }
+  return { ...inertEnvironment({ route: { id: 'orders' }, log }), lines, ...parts, clock }
 }
 
 /** The hooks that a policy makes of settings as a configuration has them. */

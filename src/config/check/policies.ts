@@ -1,10 +1,10 @@
 // Checks of policies: conditions compile, what a policy needs is there before it, names are used.
 
-import { systemClock } from '../../lib/clock.ts'
 import { compileCondition } from '../../proxy/pipeline/condition.ts'
-import type { PolicyDefinition, PolicyEnvironment } from '../../proxy/pipeline/policy.ts'
-import { problem, reply } from '../../proxy/pipeline/reply.ts'
+import { inertEnvironment } from '../../proxy/pipeline/inert-environment.ts'
+import type { PolicyDefinition } from '../../proxy/pipeline/policy.ts'
 import { STAGES_MAX } from '../../proxy/pipeline/route.ts'
+import { compileConsumers } from '../compile-consumers.ts'
 import { type DataPath, errorAt, type Finding, warningAt } from '../problem.ts'
 import type { PolicyUse } from '../schema.ts'
 import type { CheckInput } from './input.ts'
@@ -111,14 +111,20 @@ function checkCount(input: CheckInput, findings: Finding[]): void {
 function checkCreation(input: CheckInput, findings: Finding[]): void {
   const { document, policies } = input
   const byName = new Map(policies.map((policy) => [policy.name, policy]))
+  const consumers = compileConsumers(document)
   // Uses of a named policy share their settings.
   const seen = new Set<unknown>()
   const tryOne = (use: PolicyUse, routeId: string, path: DataPath) => {
     const definition = byName.get(use.policy)
     if (definition === undefined || seen.has(use.settings)) return
     seen.add(use.settings)
+    const environment = inertEnvironment({
+      route: { id: routeId },
+      stage: { id: use.id },
+      consumers,
+    })
     try {
-      definition.create(use.settings, dryEnvironment(routeId)).dispose?.()
+      definition.create(use.settings, environment).dispose?.()
     } catch (error) {
       findings.push(
         errorAt(
@@ -126,6 +132,8 @@ function checkCreation(input: CheckInput, findings: Finding[]): void {
           `the policy "${use.policy}" refuses its settings: ${(error as Error).message}`,
         ),
       )
+    } finally {
+      environment.dispose()
     }
   }
   const firstId = document.routes[0]?.id ?? ''
@@ -133,19 +141,6 @@ function checkCreation(input: CheckInput, findings: Finding[]): void {
   for (const [place, route] of document.routes.entries()) {
     for (const [index, use] of route.use.entries())
       tryOne(use, route.id, input.routePath(place, 'use', index))
-  }
-}
-
-function dryEnvironment(routeId: string): PolicyEnvironment {
-  const silent = () => {}
-  let slots = 0
-  return {
-    route: { id: routeId },
-    clock: systemClock,
-    log: { info: silent, warn: silent, error: silent, line: silent },
-    slot: () => slots++,
-    reply,
-    problem,
   }
 }
 

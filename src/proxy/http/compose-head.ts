@@ -44,6 +44,7 @@ export class FieldEdits {
 export const HOP_FIELDS: number =
   (1 << FieldKind.connection) |
   (1 << FieldKind.hopByHop) |
+  (1 << FieldKind.removed) |
   (1 << FieldKind.te) |
   (1 << FieldKind.upgrade) |
   (1 << FieldKind.transferEncoding)

@@ -8,7 +8,7 @@ export const FieldKind = {
   contentLength: 2,
   transferEncoding: 3,
   connection: 4,
-  /** Ends at this hop: Keep-Alive, Proxy-Connection, TE, Upgrade, and those that Connection names. */
+  /** Ends at this hop: Keep-Alive, Proxy-Connection and the like. */
   hopByHop: 5,
   /** Says where a request came from: Forwarded, X-Forwarded-*, X-Real-IP. */
   forwarded: 6,
@@ -19,6 +19,8 @@ export const FieldKind = {
   trailer: 11,
   /** Date and Server of a response, which a gateway keeps. */
   date: 12,
+  /** Taken out on arrival, as if it had never been sent: nobody sees it. */
+  removed: 13,
 } as const
 
 /** Entries per field in `MessageHead.fields`. */
@@ -73,6 +75,7 @@ export class MessageHead {
       const start = fields[i]!
       if (fields[i + 1]! - start !== lowerName.length || !equalsFolded(raw, start, lowerName))
         continue
+      if (fields[i + 4] === FieldKind.removed) continue
       const line = raw.slice(fields[i + 2], fields[i + 3])
       value = value === null ? line : value + (lowerName === 'cookie' ? '; ' : ', ') + line
     }
@@ -86,7 +89,8 @@ export class MessageHead {
       const start = this.fields[i]!
       if (
         this.fields[i + 1]! - start === lowerName.length &&
-        equalsFolded(this.raw, start, lowerName)
+        equalsFolded(this.raw, start, lowerName) &&
+        this.fields[i + 4] !== FieldKind.removed
       )
         count++
     }

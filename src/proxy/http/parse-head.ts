@@ -351,6 +351,6 @@ function markHop(head: MessageHead, lowerName: string): void {
     if (fields[i + 4] !== FieldKind.ordinary || fields[i + 1]! - start !== lowerName.length)
       continue
     if (raw.slice(start, fields[i + 1]).toLowerCase() === lowerName)
-      fields[i + 4] = FieldKind.hopByHop
+      fields[i + 4] = FieldKind.removed
   }
 }

@@ -3,6 +3,7 @@ import type { ErrorCode } from '../../errors.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { TimerWheel } from '../../lib/timer-wheel.ts'
 import type { ForwardedSettings } from '../http/forwarded-headers.ts'
+import type { IdentityFields } from '../http/identity-fields.ts'
 import type { BodyTaker } from './body-intake.ts'
 import type { PolicyLog } from './policy.ts'
 
@@ -14,6 +15,8 @@ export interface ExchangeContext {
   /** 'Via: 1.0 name' and 'Via: 1.1 name' with CRLF, by minor version (RFC 9110 7.6.3); '' for none. */
   readonly viaLines: readonly [string, string]
   readonly trailersAllowed: ReadonlySet<string>
+  /** What no client may send; null if there is nothing. */
+  readonly identityFields: IdentityFields | null
   readonly log: PolicyLog
   /** Gatehouse answered with a failure, or gave an exchange up. */
   countError(code: ErrorCode): void

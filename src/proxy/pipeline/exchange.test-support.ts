@@ -1,6 +1,7 @@
 // Exchanges for unit tests: real ones, read by the production parser, without a connection.
 import { parseRequestHead, parseResponseHead } from '../http/parse-head.ts'
-import { type Consumer, Exchange } from './exchange.ts'
+import type { Consumer } from './consumer.ts'
+import { Exchange } from './exchange.ts'
 
 /** What a test says of an exchange; the rest is an unremarkable GET. */
 export interface ExchangeParts {

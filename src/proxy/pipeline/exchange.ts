@@ -6,15 +6,8 @@ import { FieldEdits } from '../http/compose-head.ts'
 import type { RequestHead, ResponseHead } from '../http/message-head.ts'
 import type { PathParameters, RoutedRequest } from '../router/routing-table.ts'
 import type { BalancedRequest } from '../upstream/balancers/balancer.ts'
+import type { Authentication, Consumer } from './consumer.ts'
 import { fieldLine, type Reply } from './reply.ts'
-
-/** Who calls, once an authenticating policy knows. */
-export interface Consumer {
-  readonly id: string
-  readonly groups: readonly string[]
-  /** The claims of the token that said so, or null. */
-  readonly claims: Readonly<Record<string, unknown>> | null
-}
 
 /** Where the request came in. */
 export interface ClientInfo {
@@ -57,6 +50,8 @@ export abstract class Exchange extends WheelTimer implements RoutedRequest, Bala
   /** The service chosen, by name. */
   service: string | null = null
   consumer: Consumer | null = null
+  /** How the consumer became known; null while nobody is. */
+  authentication: Authentication | null = null
   requestId: string | null = null
   /** One place per stage that reserved one. */
   slots: unknown[] = NO_SLOTS

@@ -3,7 +3,11 @@
 import type { z } from 'zod'
 import type { ErrorCode } from '../../errors.ts'
 import type { Clock } from '../../lib/clock.ts'
+import type { RemoteDocuments } from '../../state/remote-documents.ts'
+import type { Store } from '../../state/store.ts'
+import type { ConsumerDirectory } from './consumer.ts'
 import type { Exchange } from './exchange.ts'
+import type { FailedAttempts } from './failed-attempts.ts'
 import type { ProblemDetails, Reply } from './reply.ts'
 
 /** What a hook that may stop the request returns: nothing (go on), a reply (stop), or a wait for either. */
@@ -39,10 +43,28 @@ export interface PolicyLog {
   line(json: string): void
 }
 
+/** Something that a policy makes once and keeps from one snapshot to the next. */
+export interface Kept {
+  dispose(): void
+}
+
 /** What a policy is given to work with. */
 export interface PolicyEnvironment {
   /** The route this instance is compiled for. */
   readonly route: { readonly id: string }
+  /** The id of this use of the policy. */
+  readonly stage: { readonly id: string }
+  /** Those that the configuration names. */
+  readonly consumers: ConsumerDirectory
+  /** State that all threads share. */
+  readonly store: Store
+  readonly failedAttempts: FailedAttempts
+  readonly documents: RemoteDocuments
+  /**
+   * What lives as long as some stage of some snapshot asks for it under this key: caches, connections,
+   * sets of keys. Everything it depends on belongs into the key; two policies never share one.
+   */
+  keep<T extends Kept>(key: string, make: () => T): T
   readonly clock: Clock
   readonly log: PolicyLog
   /** Reserves a place in `exchange.slots` for this instance's own state. */
@@ -73,6 +95,11 @@ export interface PolicyDefinition<
   /** Facts that an earlier policy must provide, for example `consumer`. */
   readonly needs?: readonly string[]
   readonly provides?: readonly string[]
+  /**
+   * Names of request headers by which it tells the service who calls. No client can send them, on any
+   * route and in any spelling: they are removed on arrival.
+   */
+  identityHeaders?(settings: z.output<Schema>): readonly string[]
   readonly body?: { readonly request?: BodyUse; readonly response?: BodyUse }
   /** Settings that must compile; they appear in the reference. */
   readonly examples: readonly z.input<Schema>[]

@@ -8,8 +8,8 @@ import { BodyMode } from '../http/response-writer.ts'
 import type { ServerConnection } from '../http/server-connection.ts'
 import { passedTrailers } from '../http/trailers.ts'
 import { passedUpgrade } from '../http/upgrade.ts'
-import { isLoop } from '../http/via.ts'
 import type { RoutingTable } from '../router/routing-table.ts'
+import { endsConnection, refusalAtEntry } from './admission.ts'
 import { BodyIntake } from './body-intake.ts'
 import { type ClientInfo, Exchange } from './exchange.ts'
 import type { ExchangeContext, UpstreamSide } from './exchange-context.ts'
@@ -95,6 +95,7 @@ export class ExchangeRun extends Exchange implements RequestSink {
     const { context } = this
     context.enter()
     this.requestEnded = !this.requestHasBody
+    context.identityFields?.removeFrom(this.request)
     // OPTIONS * asks about the server, not about any path a route could match.
     const found = this.target === '*' ? null : context.table.find(this)
     if (found === null) this.allow = context.table.allow
@@ -106,17 +107,14 @@ export class ExchangeRun extends Exchange implements RequestSink {
     this.route = plan
     if (plan.slots > 0) this.slots = new Array(plan.slots).fill(null)
     if (plan.exchangeTimeoutMs > 0) context.wheel.arm(this, plan.exchangeTimeoutMs, this.receivedAt)
-    if ((this.request.targetFlags & plan.targetFlagsRefused) !== 0) {
-      // What the parser refuses ends the connection; the same code must not mean two things.
-      this.connection.closing = true
-      this.fail('bad_target')
-    } else if (this.request.contentLength > this.connection.host.limits.bodyBytesMax) {
-      this.fail('body_too_large')
-    } else if (isLoop(this.request, context.viaLines[1])) {
-      this.fail('loop_detected')
-    } else {
-      this.upgrade = passedUpgrade(this.request, this.plan.upgrades)
+    const { bodyBytesMax } = this.connection.host.limits
+    const refusal = refusalAtEntry(this.request, plan, context, bodyBytesMax)
+    if (refusal === null) {
+      this.upgrade = passedUpgrade(this.request, plan.upgrades)
       this.#runRequest()
+    } else {
+      if (endsConnection(refusal)) this.connection.closing = true
+      this.fail(refusal)
     }
   }
 

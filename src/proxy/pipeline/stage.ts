@@ -28,20 +28,21 @@ export class Stage {
   readonly onRequestBody: NonNullable<PolicyHooks['onRequestBody']> | null
   readonly onResponseBody: NonNullable<PolicyHooks['onResponseBody']> | null
   readonly onFinish: NonNullable<PolicyHooks['onFinish']> | null
-  readonly dispose: (() => void) | null
+  readonly #hooks: PolicyHooks
+  readonly #release: () => void
 
+  /** @param release gives back what the policy's environment lent, after its own `dispose`. */
   constructor(
-    policy: string,
-    id: string,
+    use: { readonly policy: string; readonly id: string; readonly mode: 'enforce' | 'shadow' },
     hooks: PolicyHooks,
     condition: Condition | null,
-    shadow: boolean,
     counters: StageCounters,
+    release: () => void,
   ) {
-    this.policy = policy
-    this.id = id
+    this.policy = use.policy
+    this.id = use.id
     this.condition = condition
-    this.shadow = shadow
+    this.shadow = use.mode === 'shadow'
     this.counters = counters
     this.onRequest = bound(hooks, hooks.onRequest)
     this.onForward = bound(hooks, hooks.onForward)
@@ -49,7 +50,17 @@ export class Stage {
     this.onRequestBody = bound(hooks, hooks.onRequestBody)
     this.onResponseBody = bound(hooks, hooks.onResponseBody)
     this.onFinish = bound(hooks, hooks.onFinish)
-    this.dispose = bound(hooks, hooks.dispose)
+    this.#hooks = hooks
+    this.#release = release
+  }
+
+  /** The last exchange that may use it has ended. @throws what the policy throws. */
+  dispose(): void {
+    try {
+      this.#hooks.dispose?.()
+    } finally {
+      this.#release()
+    }
   }
 }
 

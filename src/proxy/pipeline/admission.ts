@@ -1,0 +1,30 @@
+// What refuses a request before any policy sees it, beyond what its bytes alone say.
+import type { ErrorCode } from '../../errors.ts'
+import type { RequestHead } from '../http/message-head.ts'
+import { isLoop } from '../http/via.ts'
+import type { ExchangeContext } from './exchange-context.ts'
+import type { RoutePlan } from './route.ts'
+
+/** Codes that the parser gives as well, and then ends the connection; one code must not mean two things. */
+const CLOSING: ReadonlySet<ErrorCode> = new Set(['bad_target', 'bad_connection'])
+
+/**
+ * Why the request may not enter its route, or null.
+ * @param bodyBytesMax the longest body that the listener takes.
+ */
+export function refusalAtEntry(
+  head: RequestHead,
+  plan: RoutePlan,
+  context: ExchangeContext,
+  bodyBytesMax: number,
+): ErrorCode | null {
+  if (context.identityFields?.isNamedByConnection(head) === true) return 'bad_connection'
+  if ((head.targetFlags & plan.targetFlagsRefused) !== 0) return 'bad_target'
+  if (head.contentLength > bodyBytesMax) return 'body_too_large'
+  return isLoop(head, context.viaLines[1]) ? 'loop_detected' : null
+}
+
+/** Whether nothing more may be read from a connection whose request was refused so. */
+export function endsConnection(code: ErrorCode): boolean {
+  return CLOSING.has(code)
+}
