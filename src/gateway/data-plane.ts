@@ -19,6 +19,7 @@ import {
 } from '../proxy/upstream/endpoint.ts'
 import { EndpointTable } from '../proxy/upstream/endpoint-table.ts'
 import { Service } from '../proxy/upstream/service.ts'
+import type { RemoteDocuments } from '../state/remote-documents.ts'
 import { type CertificateHolder, CertificateWatch } from './certificate-watch.ts'
 import { Listener, type ListenerHost } from './listener.ts'
 import { listenerKeys } from './listener-keys.ts'
@@ -43,6 +44,8 @@ export interface PlaneOptions {
   readonly threadIndex: number
   readonly policies: ReadonlyMap<string, PolicyDefinition>
   readonly log: PolicyLog
+  /** Fetches what policies follow on other servers; without it nothing ever comes. */
+  readonly documents?: RemoteDocuments
   readonly clock?: Clock
 }
 
@@ -101,7 +104,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     this.#state = {
       store: INERT_STORE,
       failedAttempts: { mayTry: () => true, failed() {} },
-      documents: NO_DOCUMENTS,
+      documents: options.documents ?? NO_DOCUMENTS,
       kept: new KeptResources(),
     }
     this.#certificateWatch = new CertificateWatch(() => this.#certificateHolders(), options.log)

@@ -1,10 +1,11 @@
 // Two clients at once, their bytes mixed in time at every boundary: nobody gets a byte of the other.
-// Reads from services go through one buffer that all connections share, so each further read overwrites
-// what the one before left there; whatever was not copied or written out in time would show here.
+// Reads from services go through one buffer that all connections share, and test/support overwrites it
+// after every read; whatever was not copied or written out in time would show here.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { eventually, nextTurn } from '../support/changes.ts'
 import { type Pair, pair } from '../support/gateway.ts'
+import { lent } from '../support/lent-memory.ts'
 import type { RawClient } from '../support/raw-client.ts'
 import type { UpstreamConnection } from '../support/recording-upstream.ts'
 import type { Message } from '../support/strict-http.ts'
@@ -226,4 +227,8 @@ test('fifty clients with answers of many sizes, all at once', async (t) => {
   })
   await Promise.all(all)
   await gateway.idle()
+})
+
+test('the memory of every read was overwritten once it had been lent', () => {
+  assert.ok(lent.overwritten > 1_000)
 })

@@ -4,6 +4,7 @@ import type { TestContext } from 'node:test'
 import { createGateway } from '../../src/gateway/gateway.ts'
 import { eventually } from './changes.ts'
 import { type ClientOptions, RawClient } from './raw-client.ts'
+import './lent-memory.ts'
 import { RecordingUpstream, type Script } from './recording-upstream.ts'
 
 /** A configuration as a person writes it, without what the runner adds. */

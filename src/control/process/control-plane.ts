@@ -6,6 +6,7 @@ import { hostPort } from '../../lib/host-port.ts'
 import { prometheusText } from '../../observability/exporters/prometheus.ts'
 import { GatewayMetrics } from '../../observability/gateway-metrics.ts'
 import { MetricsReader, MetricsWriter } from '../../observability/metrics.ts'
+import { NO_DOCUMENTS } from '../../proxy/pipeline/inert-environment.ts'
 import { SystemResolver } from '../../proxy/upstream/discovery/resolver.ts'
 import { toChecked } from './checked-document.ts'
 import { collectedMetrics } from './collected-metrics.ts'
@@ -70,6 +71,7 @@ export class ControlPlane implements ControlView {
       shared,
       stock,
       logPending: this.#log.pending,
+      documents: NO_DOCUMENTS,
       locate: (next) => this.#directory.configure(next),
       onLog: (index, batch) => this.#log.write(index, batch),
       onThreadExit: (index, reason) => this.#onThreadExit(index, reason),

@@ -1,9 +1,11 @@
 // The control plane's hold on one data-plane thread.
-import { type ResourceLimits, Worker } from 'node:worker_threads'
+import { MessageChannel, type ResourceLimits, Worker } from 'node:worker_threads'
 import type { Document } from '../../config/schema.ts'
 import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
 import type { ListenSource } from '../../gateway/plane.ts'
 import type { LogBatch } from '../../observability/log-batcher.ts'
+import type { RemoteDocuments } from '../../state/remote-documents.ts'
+import { serveDocuments } from './document-port.ts'
 import {
   type ThreadCalls,
   type ThreadData,
@@ -37,12 +39,16 @@ export class DataThread {
 
   constructor(
     entry: URL,
-    data: ThreadData,
+    data: Omit<ThreadData, 'documents'>,
+    documents: RemoteDocuments,
     resourceLimits: ResourceLimits,
     onLog: (batch: LogBatch) => void,
   ) {
+    const channel = new MessageChannel()
+    serveDocuments(channel.port1, documents)
     this.#worker = new Worker(entry, {
-      workerData: data,
+      workerData: { ...data, documents: channel.port2 } satisfies ThreadData,
+      transferList: [channel.port2],
       resourceLimits,
       name: `data-${data.threadIndex}`,
     })

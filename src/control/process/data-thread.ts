@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { importPlugins } from '../../config/plugins.ts'
 import { createDataPlane } from '../../gateway/data-plane.ts'
 import { policies } from '../../policies/registry.ts'
+import { PortDocuments } from './document-port.ts'
 import { watchEventLoop } from './event-loop-watch.ts'
 import { hostPlane } from './thread-host.ts'
 import { ThreadLog } from './thread-log.ts'
@@ -18,6 +19,7 @@ const plane = createDataPlane({
   threadIndex,
   policies: new Map(all.map((policy) => [policy.name, policy])),
   log,
+  documents: new PortDocuments(data.documents),
 })
 watchEventLoop(shared.metrics, threadIndex)
 hostPlane(port, data, plane, log)

@@ -1,4 +1,5 @@
 // What the control plane and a data-plane thread say to each other over the thread's port.
+import type { MessagePort } from 'node:worker_threads'
 import type { Document } from '../../config/schema.ts'
 import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
 import type { ListenSource } from '../../gateway/plane.ts'
@@ -49,6 +50,8 @@ export interface ThreadData {
   /** Characters of log lines on their way to the control plane, per thread. */
   readonly logPending: Int32Array
   readonly logLevel: LogLevel
+  /** Where remote documents come from; see document-port.ts. */
+  readonly documents: MessagePort
   /** Modules with further policies, by URL; other ones need another gateway process. */
   readonly plugins: readonly string[]
 }

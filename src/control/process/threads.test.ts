@@ -7,6 +7,7 @@ import type { Document } from '../../config/schema.ts'
 import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
 import { createSharedState } from '../../gateway/shared-state.ts'
 import { allocateLogPending } from '../../observability/log-batcher.ts'
+import { NO_DOCUMENTS } from '../../proxy/pipeline/inert-environment.ts'
 import { DescriptorStock } from './inherited-descriptors.ts'
 import { ask, Connection } from './running-gateway.test-support.ts'
 import { DataThreads, RefusedError, type ThreadsOptions } from './threads.ts'
@@ -47,6 +48,7 @@ async function withThreads(
     shared: createSharedState(1),
     logPending: allocateLogPending(1),
     stock: new DescriptorStock([]),
+    documents: NO_DOCUMENTS,
     backoff: { firstMs: 1, maxMs: 1 },
     locate: async (next) => {
       journal.located.push(next.via ?? '')

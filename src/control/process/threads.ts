@@ -6,6 +6,7 @@ import { listenerKeys } from '../../gateway/listener-keys.ts'
 import type { ListenSource } from '../../gateway/plane.ts'
 import type { SharedState } from '../../gateway/shared-state.ts'
 import type { LogBatch } from '../../observability/log-batcher.ts'
+import type { RemoteDocuments } from '../../state/remote-documents.ts'
 import { Backoff, type BackoffSettings } from './backoff.ts'
 import { DataThread } from './data-thread-handle.ts'
 import type { DescriptorStock } from './inherited-descriptors.ts'
@@ -23,6 +24,8 @@ export interface ThreadsOptions {
   readonly entry: URL
   readonly shared: SharedState
   readonly logPending: Int32Array
+  /** Fetches for all threads. */
+  readonly documents: RemoteDocuments
   /** The inherited sockets; a listener that is not among them is bound by the (only) thread. */
   readonly stock: DescriptorStock
   readonly backoff?: Partial<BackoffSettings>
@@ -220,7 +223,7 @@ export class DataThreads {
   }
 
   #spawn(slot: Slot, document: Document): DataThread {
-    const { count, entry, logPending, onLog, shared } = this.#options
+    const { count, documents, entry, logPending, onLog, shared } = this.#options
     const { index } = slot
     this.#watchdog.reset(index)
     const data = {
@@ -231,7 +234,9 @@ export class DataThreads {
       logLevel: document.log.level,
       plugins: document.plugins,
     }
-    const thread = new DataThread(entry, data, threadLimits(count), (batch) => onLog(index, batch))
+    const thread = new DataThread(entry, data, documents, threadLimits(count), (batch) =>
+      onLog(index, batch),
+    )
     slot.thread = thread
     void thread.exited.then((reason) => this.#onExit(slot, thread, reason))
     return thread
