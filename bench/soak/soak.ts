@@ -25,6 +25,10 @@ const child = fork(
   [String((upstream.address() as AddressInfo).port)],
   { execArgv: ['--expose-gc'] },
 )
+let isEnding = false
+child.once('exit', () => {
+  if (!isEnding) throw new Error('the gateway of the soak ended; its output above says why')
+})
 const [{ port }] = (await once(child, 'message')) as [{ port: number }]
 
 function tell(order: Order['order']): void {
@@ -50,6 +54,7 @@ await traffic.stop()
 // Connections that were cut off linger for a second; requests that were left run into their timeouts.
 await new Promise((resolve) => setTimeout(resolve, 5_000))
 const rest = await sample()
+isEnding = true
 tell('end')
 await once(child, 'exit')
 upstream.closeAllConnections()
