@@ -39,6 +39,12 @@ const budgets: readonly Budget[] = [
     atMost: 2,
   },
   {
+    text: "CPU with the shop's chain, to bare nginx",
+    of: ['shop-chain', 'gatehouse', 'cpuMicros'],
+    to: ['shop-chain', 'nginx', 'cpuMicros'],
+    atMost: 2,
+  },
+  {
     text: 'CPU with 10,000 routes, to 10',
     of: ['routes', 'gatehouse-10000-routes', 'cpuMicros'],
     to: ['routes', 'gatehouse-10-routes', 'cpuMicros'],

@@ -1,6 +1,7 @@
 // What the subjects are put through, and what is counted.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { accessToken } from './access-token.ts'
 import { download, h2load, type LoadReport, wrk } from './load-tools.ts'
 import { cpuSeconds } from './processes.ts'
 import type { ScenarioName } from './subject.ts'
@@ -128,6 +129,12 @@ export const scenarios: readonly Scenario[] = [
   wrkScenario('policies', 'Request id, access log, CORS and header edits', '/', () => [
     '-HOrigin: http://localhost:3000',
   ]),
+  wrkScenario(
+    'shop-chain',
+    'Request id, JWT (RS256, remembered), rate limit, CORS and access log; nginx: bare pass-through',
+    '/',
+    () => ['-HOrigin: http://localhost:3000', `-HAuthorization: Bearer ${accessToken()}`],
+  ),
   wrkScenario('routes', 'Many routes, literal and with parameters', '', walkRoutes),
   wrkScenario('post-16kb', 'POST of 16 KB', '/', ({ folder }) => luaScript(folder, post16Kb)),
   wrkScenario('tls', 'Small JSON over TLS, 64 kept connections', '/'),

@@ -5,6 +5,7 @@
 export type ScenarioName =
   | 'small-json'
   | 'policies'
+  | 'shop-chain'
   | 'routes'
   | 'post-16kb'
   | 'tls'

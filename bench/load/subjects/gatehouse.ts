@@ -1,7 +1,8 @@
 // Gatehouse as a user runs it: `gatehouse run`, from source, with one thread unless asked for more.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Command, Setup, Subject } from '../subject.ts'
+import { audience, issuer, publicKey } from '../access-token.ts'
+import type { Command, ScenarioName, Setup, Subject } from '../subject.ts'
 
 const root = join(import.meta.dirname, '../../..')
 
@@ -15,7 +16,15 @@ function prepare(setup: Setup, routes: readonly string[]): Command {
 
 export const gatehouse: Subject = {
   name: 'gatehouse',
-  scenarios: ['small-json', 'policies', 'post-16kb', 'tls', 'stream-1gb', 'offered-load'],
+  scenarios: [
+    'small-json',
+    'policies',
+    'shop-chain',
+    'post-16kb',
+    'tls',
+    'stream-1gb',
+    'offered-load',
+  ],
   version,
   prepare: (setup) => prepare(setup, ['/*']),
 }
@@ -46,21 +55,32 @@ function configuration(
     admin: false,
     limits: { requestsPerConnection: 1_000_000_000 },
     services: { app: `http://127.0.0.1:${upstreamPort}` },
-    use: scenario === 'policies' ? policies : [],
+    use: uses[scenario] ?? [],
     routes: routes.map((path) => ({ path, to: 'app' })),
   }
 }
 
-const policies = [
-  'request-id',
-  'access-log',
-  { cors: { origins: ['http://localhost:3000'] } },
-  {
-    headers: {
-      response: { remove: ['x-powered-by'], set: { 'x-content-type-options': 'nosniff' } },
+const cors = { cors: { origins: ['http://localhost:3000'] } }
+
+const uses: Partial<Record<ScenarioName, readonly unknown[]>> = {
+  policies: [
+    'request-id',
+    'access-log',
+    cors,
+    {
+      headers: {
+        response: { remove: ['x-powered-by'], set: { 'x-content-type-options': 'nosniff' } },
+      },
     },
-  },
-]
+  ],
+  'shop-chain': [
+    'request-id',
+    'access-log',
+    cors,
+    { jwt: { issuer, audience, keys: publicKey } },
+    { 'rate-limit': { limit: 1_000_000_000, per: '1m', by: 'consumer' } },
+  ],
+}
 
 /** Half of them literal, half with a parameter, spread over a hundred first segments. */
 export function routePaths(count: number): string[] {

@@ -9,7 +9,15 @@ const program = findTool('nginx') ?? 'nginx'
 
 export const nginx: Subject = {
   name: 'nginx',
-  scenarios: ['small-json', 'policies', 'post-16kb', 'tls', 'stream-1gb', 'offered-load'],
+  scenarios: [
+    'small-json',
+    'policies',
+    'shop-chain',
+    'post-16kb',
+    'tls',
+    'stream-1gb',
+    'offered-load',
+  ],
   version: () => versionOf(program, ['-v']),
   prepare(setup) {
     const { scenario, port, upstreamPort, tls } = setup
