@@ -28,11 +28,23 @@ export interface TakeResult {
   retryAfterMs: number
 }
 
-/** Shared state. Keys are any text; two with the same text mean the same cell, in every thread. */
+/** What became of a spend. The same object may be used again by the next call: read it at once. */
+export interface SpendResult {
+  allowed: boolean
+  /** The count afterwards. */
+  used: number
+}
+
+/**
+ * Shared state. Keys are any text; two with the same text mean the same cell, in every thread. A key
+ * belongs to one verb, and to one limit: whoever changes a limit changes the key.
+ */
 export interface Store {
   /**
-   * Takes `cost` units under every limit, each with the key at its place, or under none of them.
-   * A refused take costs nothing. When there is no room for another key, `whenFull` decides.
+   * Takes `cost` units (a whole number from 0 on) under every limit, each with the key of its own at its
+   * place, or under none of them: a refused take costs nothing. One of 0 is never refused. When there
+   * is no room for another key, or nobody can be asked in time, `whenFull` decides. Both lists are
+   * read before it returns.
    */
   take(
     limits: readonly Limit[],
@@ -40,13 +52,25 @@ export interface Store {
     cost: number,
     whenFull: 'deny' | 'allow',
   ): Outcome<TakeResult>
-  /** Adds to a count that ends `lifetimeMs` after its first addition. @returns the count. */
+  /**
+   * Adds to a count that ends `lifetimeMs` after its first addition.
+   * @returns the count; Infinity when there is no room for another key, so that a bound refuses.
+   */
   increment(key: string, amount: number, lifetimeMs: number): Outcome<number>
-  /** The count, 0 if it has ended or never began. */
+  /** The count, 0 if it has ended or never began; Infinity when nobody can be asked in time. */
   count(key: string): Outcome<number>
   /** Claims a key for `lifetimeMs`. @returns false if somebody holds it, or there is no room. */
   claim(key: string, lifetimeMs: number): Outcome<boolean>
-  /** Takes one of `max` places; pair each success with one `leave`. What a dead thread held is given back. */
+  /**
+   * Adds `amount` to a count that ends `lifetimeMs` after its first addition, unless it would pass
+   * `max` or there is no room: then it stays as it is. The count outlives the process where the
+   * gateway was given a file for it.
+   */
+  spend(key: string, amount: number, max: number, lifetimeMs: number): Outcome<SpendResult>
+  /**
+   * Takes one of `max` places; pair each success with one `leave`. What a dead thread held is given
+   * back. @returns false when all are taken, or there is no room for another key.
+   */
   enter(key: string, max: number): Outcome<boolean>
   leave(key: string): void
 }
