@@ -1,4 +1,5 @@
 // Checks that one value alone cannot fail: what names each other exists, fits and makes sense.
+import { checkConsumers } from './check/consumers.ts'
 import { checkFiles } from './check/files.ts'
 import type { CheckInput } from './check/input.ts'
 import { checkPolicies } from './check/policies.ts'
@@ -11,6 +12,7 @@ export function checkDocument(input: CheckInput): Finding[] {
   return [
     ...checkServices(input),
     ...checkFiles(input),
+    ...checkConsumers(input),
     ...checkPolicies(input),
     ...checkRoutes(input),
   ]

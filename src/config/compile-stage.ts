@@ -107,6 +107,10 @@ export class StageCompiler {
     const countFailure = (): void => counters.conditionFailed()
     const condition =
       use.when === null ? null : compileCondition(use.when, { onFailure, countFailure })
-    return new Stage(use, hooks, condition, counters, release)
+    return new Stage(use, hooks, condition, counters, release, heldBytesMax(definition, use))
   }
+}
+
+function heldBytesMax({ body }: PolicyDefinition, { settings }: PolicyUse): number {
+  return typeof body?.request === 'object' ? body.request.buffer(settings) : 0
 }

@@ -29,7 +29,7 @@ export class Remainder {
 
   constructor(data: Draft) {
     this.draft = { ...data }
-    for (const key of ['services', 'policies']) {
+    for (const key of NAMED) {
       const value = data[key]
       if (isMap(value)) this.draft[key] = { ...value }
     }
@@ -123,7 +123,7 @@ export class Remainder {
 
   #take(top: string | number, next: string | number | undefined): boolean {
     const value = this.draft[top]
-    if ((top === 'services' || top === 'policies') && next !== undefined && isMap(value)) {
+    if (NAMED.has(top) && next !== undefined && isMap(value)) {
       return delete value[next]
     }
     const standIn = STAND_INS[top]
@@ -134,6 +134,9 @@ export class Remainder {
     return true
   }
 }
+
+/** Maps whose entries stand for themselves: one that is wrong goes alone. */
+const NAMED: ReadonlySet<string | number> = new Set(['services', 'policies', 'consumers'])
 
 function without(map: Draft, key: string | number): Draft {
   const copy = { ...map }

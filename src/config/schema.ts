@@ -4,6 +4,7 @@
 import { z } from 'zod'
 import { durationMs } from '../lib/units.ts'
 import { listenUrl } from './schema/address.ts'
+import { type ConsumerDocument, consumersSchema } from './schema/consumer.ts'
 import { limitsSchema, listenerLimits, listenSchema } from './schema/listener.ts'
 import { routeSchema } from './schema/route.ts'
 import { serviceSchema } from './schema/service.ts'
@@ -14,7 +15,7 @@ import {
   useSchema,
   type WrittenUse,
 } from './schema/use.ts'
-import { name, refuse, type SchemaContext } from './schema/value.ts'
+import { filePath, name, refuse, type SchemaContext } from './schema/value.ts'
 
 const LOOPBACK = /^(127\.[0-9.]+|::1|localhost)$/
 
@@ -110,6 +111,21 @@ export function documentFields(context: SchemaContext) {
       .record(name('a service'), serviceSchema(context))
       .prefault({})
       .describe('What stands behind the gateway, by name: a URL, or `{ url | endpoints, ... }`.'),
+    consumers: consumersSchema()
+      .prefault({})
+      .describe('Who may call, by id: groups, hashed credentials, limits of their own.'),
+    state: z
+      .strictObject({
+        file: filePath(context)
+          .optional()
+          .describe(
+            'An SQLite file, made if missing, that keeps the counts of quotas. Without it they end ' +
+              'with the process.',
+          ),
+      })
+      .prefault({})
+      .transform(({ file }) => ({ file: file ?? null }))
+      .describe('What outlives a restart.'),
     plugins: z
       .array(z.string().min(1))
       .prefault([])
@@ -197,4 +213,4 @@ export type ServiceDocument = Document['services'][number]
 export type RouteDocument = Document['routes'][number]
 export type TargetDocument = RouteDocument['target']
 export type ForwardDocument = Extract<TargetDocument, { kind: 'forward' }>
-export type { PolicyUse, SchemaContext, WrittenUse }
+export type { ConsumerDocument, PolicyUse, SchemaContext, WrittenUse }

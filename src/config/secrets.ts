@@ -22,6 +22,14 @@ export function secretPointers(document: Document, references: Resolved['values'
   for (const [index, service] of document.services.entries()) {
     if (service.sticky !== null) pointers.add(`/services/${index}/sticky/secret`)
   }
+  for (const [index, consumer] of document.consumers.entries()) {
+    const at = `/consumers/${index}`
+    for (const place of consumer.keys.keys()) pointers.add(`${at}/keys/${place}/hash`)
+    for (const place of consumer.passwords.keys()) pointers.add(`${at}/passwords/${place}/hash`)
+    for (const place of consumer.signatureKeys.keys()) {
+      pointers.add(`${at}/signatureKeys/${place}/key`)
+    }
+  }
   // A policy's schema may have turned its secret into something else: then all its settings are hidden.
   const changed = [...references].filter(([, found]) => found.some((value) => !seen.has(value)))
   const policies = new Set(changed.flatMap(([path]) => path.split(/[.[\]]+/)))
@@ -77,4 +85,11 @@ function walkUses(document: Document, visit: (policy: string, pointer: string) =
     for (const [index, use] of route.use.entries())
       visit(use.policy, `/routes/${routeIndex}/use/${index}`)
   }
+}
+
+const SECRET_PLACE = /^consumers\b|(secret|password|passwd|token|credential|htpasswd)|\bkeys?\b/i
+
+/** Whether what was written at a path may be a secret, so that the line itself is shown to nobody. */
+export function mayHoldSecret(path: string): boolean {
+  return SECRET_PLACE.test(path)
 }

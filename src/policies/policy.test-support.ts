@@ -3,8 +3,11 @@ import type { z } from 'zod'
 import { ManualClock } from '../lib/clock.ts'
 import { inertEnvironment } from '../proxy/pipeline/inert-environment.ts'
 import type { PolicyDefinition, PolicyEnvironment, PolicyHooks } from '../proxy/pipeline/policy.ts'
+import { allocateStore, SharedMemoryStore } from '../state/shared-memory-store.ts'
 
-/** An environment that keeps what is logged. */
+const KEYS_MAX = 256
+
+/** An environment that keeps what is logged, with a store that follows its clock. */
 export interface TestEnvironment extends PolicyEnvironment {
   /** Ready lines, as they were handed over. */
   readonly lines: string[]
@@ -24,7 +27,8 @@ export function testEnvironment(parts: Partial<PolicyEnvironment> = {}): TestEnv
     error: nothing,
     line: (json: string) => lines.push(json),
   }
-  return { ...inertEnvironment({ route: { id: 'orders' }, log }), lines, ...parts, clock }
+  const store = new SharedMemoryStore(allocateStore({ threads: 1, keysMax: KEYS_MAX }), 0, clock)
+  return { ...inertEnvironment({ route: { id: 'orders' }, log, store }), lines, ...parts, clock }
 }
 
 /** The hooks that a policy makes of settings as a configuration has them. */

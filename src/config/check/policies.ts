@@ -70,7 +70,8 @@ function checkList(
 ): void {
   for (const [index, use] of uses.entries()) {
     const definition = policies.get(use.policy)
-    for (const need of definition?.needs ?? []) {
+    const needs = definition?.needsWith?.(use.settings) ?? definition?.needs ?? []
+    for (const need of needs) {
       if (provided.has(need)) continue
       const providers = [...policies.values()].filter((policy) => policy.provides?.includes(need))
       findings.push(

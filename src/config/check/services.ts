@@ -3,6 +3,7 @@ import { formatDurationMs } from '../../lib/units.ts'
 import { errorAt, type Finding, formatPath, warningAt } from '../problem.ts'
 import type { ServiceDocument } from '../schema.ts'
 import type { CheckInput } from './input.ts'
+import { checkServiceHealth, fallbackServices } from './service-health.ts'
 
 /** All checks of listeners and services that need no files. */
 export function checkServices(input: CheckInput): Finding[] {
@@ -19,13 +20,14 @@ export function checkServices(input: CheckInput): Finding[] {
       )
     }
     checkService(input, service, findings)
+    checkServiceHealth(input, service, findings)
   }
   checkTimeouts(input, findings)
   return findings
 }
 
 function usedServices(input: CheckInput): Set<string> {
-  const used = new Set<string>()
+  const used = new Set(fallbackServices(input.document.services))
   for (const { target } of input.document.routes) {
     if (target.kind === 'forward') for (const { service } of target.services) used.add(service)
   }
@@ -93,7 +95,8 @@ function checkService(input: CheckInput, service: ServiceDocument, findings: Fin
 function checkTimeouts(input: CheckInput, findings: Finding[]): void {
   const services = new Map(input.document.services.map((service) => [service.name, service]))
   for (const service of services.values()) {
-    const { exchangeMs, responseMs } = service.timeouts
+    const { exchangeMs } = service.timeouts
+    const responseMs = patienceMs(service, null)
     if (
       input.written(['services', service.name]) === undefined ||
       exchangeMs === null ||
@@ -110,7 +113,7 @@ function checkTimeouts(input: CheckInput, findings: Finding[]): void {
       const service = services.get(name)
       const { exchangeMs } = target.timeouts
       if (service === undefined || exchangeMs === null) continue
-      const responseMs = target.timeouts.responseMs ?? service.timeouts.responseMs
+      const responseMs = patienceMs(service, target.timeouts.responseMs)
       if (exchangeMs < responseMs) {
         findings.push(
           shadowed(input.routePath(index, 'timeouts', 'exchange'), exchangeMs, responseMs),
@@ -118,6 +121,11 @@ function checkTimeouts(input: CheckInput, findings: Finding[]): void {
       }
     }
   }
+}
+
+/** How long one attempt may take to answer; `responseMs` is the route's own bound. */
+function patienceMs({ timeouts }: ServiceDocument, responseMs: number | null): number {
+  return Math.min(responseMs ?? timeouts.responseMs, timeouts.attemptMs ?? Number.POSITIVE_INFINITY)
 }
 
 function shadowed(

@@ -25,7 +25,16 @@ const bounds = {
       'On an https listener it bounds the TLS handshake, too.',
   ),
   bodyIdleTimeout: durationMs({ min: 100 }).describe(
-    'Longest pause between two pieces of a request body. Past it: 408.',
+    'Longest pause between two pieces of a request body. Past it: 408. ' +
+      'A client that takes nothing of a waiting answer for as long is disconnected.',
+  ),
+  bodyRate: byteSize({ max: 1024 * KB }).describe(
+    'Least bytes per second, on average, at which a client sends a body or reads an answer that waits ' +
+      'for it. A slower sender gets 408, a slower reader is disconnected. Time in which the gateway or ' +
+      'the service does not read counts for nobody. `0b` for clients that stream bodies at leisure.',
+  ),
+  bodyRateGrace: durationMs({ min: 100 }).describe(
+    'Time before `bodyRate` counts, and the shortest time over which it is measured.',
   ),
   keepAliveTimeout: durationMs({ min: 100 }).describe(
     'How long an idle connection is kept open for the next request.',
@@ -46,6 +55,8 @@ export const limitsSchema = z
     bodyBytes: bounds.bodyBytes.prefault('1gb'),
     headTimeout: bounds.headTimeout.prefault('10s'),
     bodyIdleTimeout: bounds.bodyIdleTimeout.prefault('30s'),
+    bodyRate: bounds.bodyRate.prefault('240b'),
+    bodyRateGrace: bounds.bodyRateGrace.prefault('10s'),
     keepAliveTimeout: bounds.keepAliveTimeout.prefault('75s'),
     requestsPerConnection: bounds.requestsPerConnection.prefault(10_000),
     connections: z
@@ -54,14 +65,25 @@ export const limitsSchema = z
       .max(1_000_000)
       .prefault(10_000)
       .describe('Most client connections open at once, over all listeners and threads.'),
+    connectionsPerIp: z
+      .int()
+      .min(1, 'must be 1 or more; there is no "unlimited"')
+      .max(1_000_000)
+      .optional()
+      .describe(
+        'Most connections open at once from one client address (IPv6: from one /64), over all listeners ' +
+          'and threads; more get 429. Trusted proxies are exempt. Default: half of `connections`, so that ' +
+          'no single address can take them all.',
+      ),
     trailers: z
       .array(fieldName())
       .prefault([])
       .describe('Names of trailer fields that may pass; all others are dropped.'),
   })
-  .transform(({ connections, trailers, ...rest }) => ({
+  .transform(({ connections, connectionsPerIp, trailers, ...rest }) => ({
     ...renameBounds(rest),
     connectionsMax: connections,
+    connectionsPerIpMax: connectionsPerIp ?? Math.ceil(connections / 2),
     trailers,
   }))
 
@@ -72,6 +94,8 @@ interface Bounds {
   readonly bodyBytes: number
   readonly headTimeout: number
   readonly bodyIdleTimeout: number
+  readonly bodyRate: number
+  readonly bodyRateGrace: number
   readonly keepAliveTimeout: number
   readonly requestsPerConnection: number
 }
@@ -84,6 +108,8 @@ function renameBounds(from: Bounds) {
     bodyBytesMax: from.bodyBytes,
     headTimeoutMs: from.headTimeout,
     bodyIdleTimeoutMs: from.bodyIdleTimeout,
+    bodyBytesPerSecondMin: from.bodyRate,
+    bodyRateGraceMs: from.bodyRateGrace,
     keepAliveTimeoutMs: from.keepAliveTimeout,
     requestsPerConnectionMax: from.requestsPerConnection,
   }
@@ -105,6 +131,8 @@ export function listenerLimits(
     bodyBytesMax: own.bodyBytes ?? limits.bodyBytesMax,
     headTimeoutMs: own.headTimeout ?? limits.headTimeoutMs,
     bodyIdleTimeoutMs: own.bodyIdleTimeout ?? limits.bodyIdleTimeoutMs,
+    bodyBytesPerSecondMin: own.bodyRate ?? limits.bodyBytesPerSecondMin,
+    bodyRateGraceMs: own.bodyRateGrace ?? limits.bodyRateGraceMs,
     keepAliveTimeoutMs: own.keepAliveTimeout ?? limits.keepAliveTimeoutMs,
     requestsPerConnectionMax: own.requestsPerConnection ?? limits.requestsPerConnectionMax,
   }
@@ -141,32 +169,70 @@ function tlsSchema(context: SchemaContext) {
   })
 }
 
+/** Who is taken for the client. */
+const originFields = {
+  trustedProxies: z
+    .union([z.array(network()), z.int().min(1).max(16)])
+    .prefault([])
+    .describe(
+      'Proxies in front, whose word on the client is believed: their networks, or, where those are ' +
+        'not known and nobody can get around them, how many each request passes. With networks the ' +
+        'client is the first address from the right in `trustedHeader` that is none of theirs; with ' +
+        'a number, the one at that place from the right. Where the list ends before, or holds ' +
+        'something else than an address, it is the last address read until then, at worst that of ' +
+        'the peer. Default: nobody is believed.',
+    ),
+  trustedHeader: z
+    .enum(['x-forwarded-for', 'forwarded'])
+    .prefault('x-forwarded-for')
+    .describe(
+      'Where trusted proxies write the client: `x-forwarded-for` (with `X-Forwarded-Proto` and ' +
+        '`-Host`) or `forwarded` (RFC 7239). The other is dropped even when they send it: they may ' +
+        'only have let it through.',
+    ),
+  proxyProtocol: z
+    .union([
+      z.boolean(),
+      z.strictObject({
+        from: z
+          .array(network())
+          .min(1, 'at least one network is needed')
+          .describe('Networks of the load balancers.'),
+      }),
+    ])
+    .prefault(false)
+    .transform((value) => {
+      if (typeof value === 'boolean') return value ? ['0.0.0.0/0', '::/0'] : null
+      return value.from
+    })
+    .describe(
+      'Connections begin with a PROXY header, version 1 or 2, before TLS, that names the client. It ' +
+        'is required, within `headTimeout`: a connection without it, or from elsewhere than `from`, ' +
+        'is closed. `true` believes every peer, so nobody else may reach the port.',
+    ),
+}
+
 /** One entry of `listen`, before the limits of the gateway are merged in. */
 function listenerSchema(context: SchemaContext) {
   const full = z
     .strictObject({
       url: listenUrl().describe('Scheme, address and port, like `http://0.0.0.0:8080`.'),
       tls: tlsSchema(context).optional().describe('Certificates; required for https.'),
-      trustedProxies: z
-        .array(network())
-        .prefault([])
-        .describe(
-          'Peers whose `Forwarded` and `X-Forwarded-*` headers are believed. Default: nobody.',
-        ),
+      ...originFields,
       limits: z
         .strictObject(bounds)
         .partial()
         .prefault({})
         .describe('Bounds for this listener where they differ from the top-level `limits`.'),
     })
-    .transform(({ url, tls, trustedProxies, limits }, ctx) => {
+    .transform(({ url, tls, ...rest }, ctx) => {
       if (url.scheme === 'https' && tls === undefined && !hasUnknownKeys(ctx)) {
         refuse(ctx, 'an https listener needs `tls` with a certificate and its key')
       }
       if (url.scheme === 'http' && tls !== undefined) {
         refuse(ctx, '`tls` is set, but the listener is http', 'a URL that begins with https://')
       }
-      return { ...url, tls: tls ?? null, trustedProxies, limits }
+      return { ...url, tls: tls ?? null, ...rest }
     })
   const short = listenUrl().transform((url, ctx) => {
     if (url.scheme === 'https') {
@@ -176,7 +242,14 @@ function listenerSchema(context: SchemaContext) {
         '{ url: https://..., tls: { ... } }',
       )
     }
-    return { ...url, tls: null, trustedProxies: [] as string[], limits: {} }
+    return {
+      ...url,
+      tls: null,
+      trustedProxies: [] as string[] | number,
+      trustedHeader: 'x-forwarded-for' as 'x-forwarded-for' | 'forwarded',
+      proxyProtocol: null as string[] | null,
+      limits: {},
+    }
   })
   return z.union([short, full])
 }

@@ -4,6 +4,8 @@ import { durationMs } from '../../lib/units.ts'
 import type { HashKey } from '../../proxy/upstream/balancers/hash.ts'
 import { BALANCERS, DEFAULT_BALANCE } from '../../proxy/upstream/balancers/registry.ts'
 import { type Address, endpointUrl, isHostName } from './address.ts'
+import { breakerSchema, ejectionSchema, healthSchema, panicBelowSchema } from './service-health.ts'
+import { deadlineSchema, retriesSchema } from './service-retries.ts'
 import { filePath, hasUnknownKeys, refuse, type SchemaContext } from './value.ts'
 
 const BALANCE_NAMES = Object.keys(BALANCERS) as (keyof typeof BALANCERS)[]
@@ -71,6 +73,11 @@ const timeoutsSchema = z.strictObject({
   response: exchangeTimeoutFields.response
     .optional()
     .describe(`${exchangeTimeoutFields.response.description} Default: \`30s\`.`),
+  attempt: durationMs({ min: 1 })
+    .optional()
+    .describe(
+      'For one attempt, from its beginning to the response head. Past it: another one, or 504. Absent: no such bound.',
+    ),
   idle: exchangeTimeoutFields.idle.prefault('60s'),
   exchange: exchangeTimeoutFields.exchange.optional(),
 })
@@ -139,13 +146,21 @@ function tlsSchema(context: SchemaContext) {
 }
 
 const endpointSchema = z.union([
-  endpointUrl().transform((address) => ({ ...address, weight: 1 })),
+  endpointUrl().transform((address) => ({ ...address, weight: 1, priority: 0 })),
   z
     .strictObject({
       url: endpointUrl().describe('Scheme, host and port.'),
       weight: z.int().min(1).max(1000).prefault(1).describe('Share of the load beside the others.'),
+      priority: z
+        .int()
+        .min(0)
+        .max(9)
+        .prefault(0)
+        .describe(
+          '`0` is used first; `1` and up stand by, for when too few before them can be used.',
+        ),
     })
-    .transform(({ url, weight }) => ({ ...url, weight })),
+    .transform(({ url, weight, priority }) => ({ ...url, weight, priority })),
 ])
 
 const hostHeaderSchema = z
@@ -184,7 +199,7 @@ function serviceObjectSchema(context: SchemaContext) {
       .array(endpointSchema)
       .min(1, 'at least one endpoint is needed')
       .optional()
-      .describe('The endpoints: a URL each, or `{ url, weight }`.'),
+      .describe('The endpoints: a URL each, or `{ url, weight, priority }`.'),
     balance: balanceSchema
       .prefault(DEFAULT_BALANCE)
       .describe(
@@ -194,12 +209,25 @@ function serviceObjectSchema(context: SchemaContext) {
     sticky: stickySchema.optional().describe('Keeps a caller at its endpoint by a signed cookie.'),
     timeout: durationMs({ min: 1 }).optional().describe('Short for `timeouts: { response }`.'),
     timeouts: timeoutsSchema.prefault({}).describe('How long each part of an exchange may take.'),
-    retries: z
-      .strictObject({
-        attempts: z.int().min(0).max(5).prefault(1).describe('Further attempts after the first.'),
-      })
+    deadline: deadlineSchema
+      .optional()
+      .describe('A deadline that comes with a request is kept, and what is left of it sent on.'),
+    retries: retriesSchema
       .prefault({})
       .describe('Only idempotent requests whose body can be sent again are retried.'),
+    health: healthSchema
+      .optional()
+      .describe('Checks that find out whether endpoints work before requests do.'),
+    ejection: ejectionSchema,
+    panicBelow: panicBelowSchema,
+    slowStart: durationMs({ max: 3_600_000 })
+      .prefault('0ms')
+      .describe(
+        'Time over which a new or returning endpoint gets its share of the load. `0ms`: at once.',
+      ),
+    breaker: breakerSchema
+      .optional()
+      .describe('Stops sending to the service while it fails as a whole. Absent: none.'),
     connections: connectionsSchema.prefault({}).describe('Bounds of the connection pools.'),
     tls: tlsSchema(context).optional().describe('TLS to https endpoints.'),
     hostHeader: hostHeaderSchema
@@ -219,15 +247,18 @@ function endpointsOf(value: ServiceObject, ctx: z.core.$RefinementCtx) {
     if (!hasUnknownKeys(ctx)) refuse(ctx, 'a service has either `url` or `endpoints`')
     return []
   }
-  const endpoints = value.endpoints ?? [{ ...value.url!, weight: 1 }]
+  const endpoints = value.endpoints ?? [{ ...value.url!, weight: 1, priority: 0 }]
   if (endpoints.some((endpoint) => endpoint.scheme !== endpoints[0]!.scheme)) {
     refuse(ctx, 'the endpoints of a service are all http or all https')
   }
-  return endpoints.map(({ host, port, weight }: Address & { weight: number }) => ({
-    host,
-    port,
-    weight,
-  }))
+  return endpoints.map(
+    ({ host, port, weight, priority }: Address & { weight: number; priority: number }) => ({
+      host,
+      port,
+      weight,
+      priority,
+    }),
+  )
 }
 
 /** A service: a URL, or all its settings. The name is set by whoever holds the map. */
@@ -260,10 +291,17 @@ export function serviceSchema(context: SchemaContext) {
         timeouts: {
           connectMs: value.timeouts.connect,
           responseMs: value.timeout ?? value.timeouts.response ?? 30_000,
+          attemptMs: value.timeouts.attempt ?? null,
           idleMs: value.timeouts.idle,
           exchangeMs: value.timeouts.exchange ?? null,
         },
+        deadline: value.deadline ?? null,
         retries: value.retries,
+        health: value.health ?? null,
+        ejection: value.ejection,
+        panicBelow: value.panicBelow,
+        slowStartMs: value.slowStart,
+        breaker: value.breaker ?? null,
         connections: value.connections,
         tls: scheme === 'https' ? (value.tls ?? NO_TLS_SETTINGS) : null,
         hostHeader: value.hostHeader,

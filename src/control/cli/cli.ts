@@ -2,9 +2,11 @@
 import { closest } from '../../lib/closest.ts'
 import { check } from './check.ts'
 import { type Command, EXIT, readArguments, UsageError } from './command.ts'
+import { diff } from './diff.ts'
 import { explain } from './explain.ts'
 import { commandHelp, programHelp } from './help.ts'
 import { init } from './init.ts'
+import { keys } from './keys.ts'
 import { routes } from './routes.ts'
 import { run } from './run.ts'
 import { schema } from './schema.ts'
@@ -12,7 +14,17 @@ import type { Terminal } from './terminal.ts'
 import { version } from './version.ts'
 
 /** In the order of the help. */
-const COMMANDS: readonly Command[] = [run, check, routes, explain, init, schema, version]
+const COMMANDS: readonly Command[] = [
+  run,
+  check,
+  routes,
+  explain,
+  diff,
+  keys,
+  init,
+  schema,
+  version,
+]
 
 /** Runs one call of the program; `args` begins with the command. Returns the exit code. */
 export async function main(args: readonly string[], terminal: Terminal): Promise<number> {

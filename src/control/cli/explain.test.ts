@@ -98,7 +98,7 @@ Routes, in the order in which they are tried
 
 Policies, in the order in which they run
   1. request-id
-  2. small       body-limit, shadow: never acts, when request.method == 'PUT'
+  2. small       body-limit, shadow: never acts, when request.method == 'PUT'  skipped: the condition does not hold
 
 Forwarded
   parameters  id=7

@@ -1,5 +1,6 @@
 // An explanation as lines for people.
 import type { ExplainedCandidate, Explanation } from './explanation.ts'
+import type { ExplainedDecision } from './explanation-decisions.ts'
 import { alignColumns } from './table.ts'
 import type { Paint } from './terminal.ts'
 
@@ -52,15 +53,26 @@ function refusedLines({ refused }: Explanation, paint: Paint): string[] {
 
 function policyLines({ policies }: Explanation, paint: Paint): string[] {
   if (policies.length === 0) return []
-  const rows = policies.map(({ id, policy, when, mode }, index) => [
+  const rows = policies.map(({ id, policy, when, mode, decision }, index) => [
     `  ${index + 1}. ${id}`,
     [
       ...(id === policy ? [] : [policy]),
       ...(mode === 'shadow' ? [paint.yellow('shadow: never acts')] : []),
       ...(when === null ? [] : [`when ${when}`]),
     ].join(', '),
+    decisionText(decision, paint),
   ])
   return [paint.bold('Policies, in the order in which they run'), ...alignColumns(rows), '']
+}
+
+function decisionText(decision: ExplainedDecision, paint: Paint): string {
+  const { outcome, status, code, reason, consumer } = decision
+  if (outcome === 'passes') return consumer === null ? '' : paint.green(`the caller is ${consumer}`)
+  if (outcome === 'skipped') return paint.dim('skipped: the condition does not hold')
+  if (outcome === 'not-reached') return paint.dim('not reached')
+  if (outcome === 'undecided') return paint.yellow(`undecided: ${reason}`)
+  const answer = code === null ? `answers ${status}` : `answers ${status} ${code}`
+  return paint.red(reason === null ? answer : `${answer}: ${reason}`)
 }
 
 function targetLines({ forward, redirect, respond, params }: Explanation, paint: Paint): string[] {

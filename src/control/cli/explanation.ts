@@ -1,13 +1,16 @@
 // What happens to a request, as data: candidates, policies, target, endpoints.
 import type { Document, ForwardDocument, RouteDocument } from '../../config/schema.ts'
-import { errorKind } from '../../errors.ts'
+import { type ErrorCode, errorKind } from '../../errors.ts'
 import { TargetFlag } from '../../proxy/http/message-head.ts'
 import type { Exchange } from '../../proxy/pipeline/exchange.ts'
+import type { PolicyDefinition } from '../../proxy/pipeline/policy.ts'
 import {
   parameterTemplate,
   pathTemplate,
   prefixRewrite,
 } from '../../proxy/pipeline/targets/rewrite.ts'
+import { decideStages, type ExplainedDecision } from './explanation-decisions.ts'
+import { explainedExchange, shownTarget } from './explanation-exchange.ts'
 import type { DescribedRequest } from './request-description.ts'
 import { routingTable, targetText } from './route-rows.ts'
 
@@ -30,6 +33,15 @@ export interface ExplainedService {
   readonly endpoints: readonly { readonly url: string; readonly weight: number }[]
 }
 
+/** One policy, and what it does with the request. */
+export interface ExplainedPolicy {
+  readonly id: string
+  readonly policy: string
+  readonly when: string | null
+  readonly mode: string
+  readonly decision: ExplainedDecision
+}
+
 /** Everything that can be said before the request is sent. */
 export interface Explanation {
   readonly request: { method: string; host: string; target: string; clientIp: string }
@@ -44,7 +56,7 @@ export interface Explanation {
   } | null
   readonly route: string | null
   readonly params: Readonly<Record<string, string>> | null
-  readonly policies: readonly { id: string; policy: string; when: string | null; mode: string }[]
+  readonly policies: readonly ExplainedPolicy[]
   readonly forward: {
     /** Path and query as the service gets them. */
     readonly target: string
@@ -56,16 +68,27 @@ export interface Explanation {
   readonly respond: { readonly status: number; readonly body: string } | null
 }
 
-/** Explains a request. With `all`, routes for other hosts and paths are candidates too. */
-export function explainRequest(
+/** How a request is explained. */
+export interface ExplainOptions {
+  /** As they were given, to be read by the parser of requests. */
+  readonly headerLines: readonly string[]
+  readonly policies: readonly PolicyDefinition[]
+  /** Whether routes for other hosts and paths are candidates too. */
+  readonly all: boolean
+}
+
+/** Explains a request. Nobody is asked, and nothing that a credential could be is in the result. */
+export async function explainRequest(
   document: Document,
   request: DescribedRequest,
-  all: boolean,
-): Explanation {
+  options: ExplainOptions,
+): Promise<Explanation> {
+  const { policies, all } = options
   const table = routingTable(document)
   const rows = table.explain(request)
   const near = rows.filter(({ reason }) => all || (reason !== 'host' && reason !== 'path'))
-  const { method, host, target, clientIp } = request
+  const { method, host, clientIp } = request
+  const target = shownTarget(request.target, document, policies)
   const base = {
     request: { method, host, target, clientIp },
     candidates: near.map(({ host: rowHost, entry, matches, reason }) => ({
@@ -90,28 +113,64 @@ export function explainRequest(
       candidates: [],
       refused: refusal(request.refusal, 'the target is refused for every route'),
     }
+  return { ...base, ...(await explainStages(document, request, table, options)) }
+}
+
+/** Everything from the choice of the route on. */
+async function explainStages(
+  document: Document,
+  request: DescribedRequest,
+  table: ReturnType<typeof routingTable>,
+  { headerLines, policies }: ExplainOptions,
+) {
   const route = table.find(request)
-  if (route === null) {
-    const allow = table.allow
-    const refused =
-      allow === null
-        ? refusal('route_not_found', 'no route takes it')
-        : refusal('method_not_allowed', `the route takes ${allow}`)
-    return { ...base, refused, policies: document.use.map(describeUse) }
+  const exchange = explainedExchange(document, request, headerLines, policies)
+  if (typeof exchange !== 'string' && route !== null) {
+    exchange.route = { id: route.id }
+    exchange.pathParameters = table.lastParameters
   }
-  const params = table.lastParameters?.parametersOf(request.path) ?? null
-  const exchange = { ...request, params } as unknown as Exchange
+  const refused = refusalAtEntry(route, table.allow, request, exchange)
+  // Where no route matches, the policies of every route run all the same.
+  const reaches = typeof exchange !== 'string' && (refused === null || route === null)
+  const uses = route?.use ?? document.use
+  const seen = reaches ? exchange : null
+  const decisions = await decideStages(document, policies, route?.id ?? '', uses, seen)
+  const explained = uses.map(({ id, policy, when, mode }, index) => ({
+    id,
+    policy,
+    when,
+    mode,
+    decision: decisions[index]!,
+  }))
+  const isAnswered = explained.some(
+    ({ mode, decision }) => decision.outcome === 'answers' && mode === 'enforce',
+  )
+  if (route === null || typeof exchange === 'string') return { refused, policies: explained }
+  const shown = (text: string) => shownTarget(text, document, policies)
   return {
-    ...base,
     route: route.id,
-    params,
-    refused: doubtfulTarget(route, request),
-    policies: route.use.map(describeUse),
-    ...describeTarget(document, route, exchange),
+    params: exchange.params,
+    refused,
+    policies: explained,
+    ...(isAnswered ? {} : describeTarget(document, route, exchange, shown)),
   }
 }
 
-function refusal(code: Parameters<typeof errorKind>[0], reason: string) {
+/** Why no policy decides anything; null if they do. */
+function refusalAtEntry(
+  route: RouteDocument | null,
+  allow: string | null,
+  request: DescribedRequest,
+  exchange: Exchange | ErrorCode,
+) {
+  if (typeof exchange === 'string') return refusal(exchange, 'the request is refused unread')
+  if (route !== null) return doubtfulTarget(route, request)
+  return allow === null
+    ? refusal('route_not_found', 'no route takes it')
+    : refusal('method_not_allowed', `the route takes ${allow}`)
+}
+
+function refusal(code: ErrorCode, reason: string) {
   return { status: errorKind(code).status, code, reason }
 }
 
@@ -131,19 +190,22 @@ function doubtfulTarget(route: RouteDocument, { targetFlags }: DescribedRequest)
   return null
 }
 
-function describeUse({ id, policy, when, mode }: RouteDocument['use'][number]) {
-  return { id, policy, when, mode }
-}
-
-function describeTarget(document: Document, route: RouteDocument, exchange: Exchange) {
+function describeTarget(
+  document: Document,
+  route: RouteDocument,
+  exchange: Exchange,
+  shown: (target: string) => string,
+) {
   const { target } = route
   if (target.kind === 'respond') return { respond: { status: target.status, body: target.body } }
   if (target.kind === 'redirect') {
-    return { redirect: { status: target.status, location: location(route, target.to, exchange) } }
+    return {
+      redirect: { status: target.status, location: shown(location(route, target.to, exchange)) },
+    }
   }
   return {
     forward: {
-      target: rewritten(route, target, exchange),
+      target: shown(rewritten(route, target, exchange)),
       host: forwardedHost(document, target, exchange),
       services: shares(document, target),
     },

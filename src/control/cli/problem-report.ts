@@ -1,6 +1,7 @@
 // Prints problems of a configuration for people: the place, the line itself, a caret, what is right.
 import { relative } from 'node:path'
 import type { Problem } from '../../config/problem.ts'
+import { mayHoldSecret } from '../../config/secrets.ts'
 import type { Paint } from './terminal.ts'
 
 const LINE_WIDTH_MAX = 160
@@ -30,7 +31,7 @@ function describe(problem: Problem, lines: readonly string[], cwd: string, paint
   const head = `${paint.bold(where)}  ${mark}  ${path === '' ? '' : `${paint.cyan(path)}: `}${message}`
   return [
     head,
-    ...excerpt(lines[line - 1], line, column, paint),
+    ...(mayHoldSecret(path) ? [] : excerpt(lines[line - 1], line, column, paint)),
     ...(expected === undefined ? [] : [`    expected ${expected}`]),
     ...(suggestion === undefined ? [] : [`    did you mean ${paint.green(suggestion)}?`]),
     '',

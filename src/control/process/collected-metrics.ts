@@ -9,13 +9,15 @@ export interface Readings {
   readonly threadsServing: number
   readonly generation: number
   readonly isReady: boolean
+  /** How often shared state found no room for another key. */
+  readonly noRoom: number
   /** The data plane's numbers, added up over all threads. */
   readonly stats: Readonly<Record<string, number>>
 }
 
 /** Readings as metric families. */
 export function collectedMetrics(readings: Readings): CollectedFamily[] {
-  const { threads, threadsServing, generation, isReady, stats } = readings
+  const { threads, threadsServing, generation, isReady, noRoom, stats } = readings
   const stat = (name: string) => stats[name] ?? 0
   const { user, system } = process.cpuUsage()
   return [
@@ -35,6 +37,12 @@ export function collectedMetrics(readings: Readings): CollectedFamily[] {
       one(stat('upstreamWaiters')),
     ),
     gauge('gatehouse_exchanges', 'Requests that are being answered.', one(stat('exchanges'))),
+    {
+      name: 'gatehouse_state_no_room_total',
+      help: 'Times that a limit, count or place found no room for another key.',
+      type: 'counter',
+      samples: one(noRoom),
+    },
     gauge(
       'process_resident_memory_bytes',
       'Resident memory of the gateway process.',

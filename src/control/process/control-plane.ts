@@ -1,13 +1,15 @@
 // The gateway process's main thread: it steers the data-plane threads and serves the admin API.
 import type { Document } from '../../config/schema.ts'
 import { EndpointDirectory } from '../../gateway/endpoint-directory.ts'
-import { createSharedState } from '../../gateway/shared-state.ts'
+import { createSharedState, openCountFile, type SharedState } from '../../gateway/shared-state.ts'
+import { systemClock } from '../../lib/clock.ts'
 import { hostPort } from '../../lib/host-port.ts'
 import { prometheusText } from '../../observability/exporters/prometheus.ts'
 import { GatewayMetrics } from '../../observability/gateway-metrics.ts'
 import { MetricsReader, MetricsWriter } from '../../observability/metrics.ts'
-import { NO_DOCUMENTS } from '../../proxy/pipeline/inert-environment.ts'
 import { SystemResolver } from '../../proxy/upstream/discovery/resolver.ts'
+import type { CountFile } from '../../state/count-file.ts'
+import { DocumentFetcher } from '../../state/document-fetcher.ts'
 import { toChecked } from './checked-document.ts'
 import { collectedMetrics } from './collected-metrics.ts'
 import type { AdminServer, ControlView, OpenAdmin } from './control-view.ts'
@@ -44,8 +46,11 @@ export class ControlPlane implements ControlView {
   readonly #counters: GatewayMetrics
   readonly #log: GatewayLog
   readonly #cleanup: SharedCleanup
+  readonly #documents = new DocumentFetcher(systemClock)
   readonly #threads: DataThreads
   readonly #reloader: Reloader
+  readonly #shared: SharedState
+  #counts: CountFile | null = null
   #document: Document
   #admin: AdminServer | null = null
   #state: 'starting' | 'serving' | 'draining' = 'starting'
@@ -55,6 +60,7 @@ export class ControlPlane implements ControlView {
     const shared = createSharedState(count)
     this.#document = document
     this.#options = options
+    this.#shared = shared
     this.#metrics = new MetricsReader(shared.metrics)
     this.#counters = new GatewayMetrics(new MetricsWriter(shared.metrics, count))
     this.#log = new GatewayLog(count, this.#counters)
@@ -71,7 +77,7 @@ export class ControlPlane implements ControlView {
       shared,
       stock,
       logPending: this.#log.pending,
-      documents: NO_DOCUMENTS,
+      documents: this.#documents,
       locate: (next) => this.#directory.configure(next),
       onLog: (index, batch) => this.#log.write(index, batch),
       onThreadExit: (index, reason) => this.#onThreadExit(index, reason),
@@ -92,6 +98,10 @@ export class ControlPlane implements ControlView {
    */
   async start(): Promise<ReadyMessage> {
     try {
+      const { threads, report } = this.#options
+      this.#counts = await openCountFile(this.#document, this.#shared, threads, (reason) =>
+        report(`the counts of quotas could not be written (${reason}); it is tried again`),
+      )
       await this.#threads.start(this.#document)
       this.#state = 'serving'
       await this.#openAdmin()
@@ -135,7 +145,10 @@ export class ControlPlane implements ControlView {
     this.#reloader.close()
     if (hasSuccessor) await this.#admin?.close()
     await this.#threads.drain(timeoutMs)
+    this.#counts?.close()
+    this.#counts = null
     this.#directory.close()
+    this.#documents.close()
     await this.#admin?.close()
     await this.#log.close()
   }
@@ -156,6 +169,7 @@ export class ControlPlane implements ControlView {
       threadsServing: this.#threads.serving,
       generation: this.#threads.generation,
       isReady: this.notReadyReason() === null,
+      noRoom: this.#cleanup.noRoom,
       stats,
     }
     return prometheusText(this.#metrics, collectedMetrics(readings))

@@ -100,6 +100,8 @@ export class Reloader {
       if (isAsked) this.#target.report('the configuration is unchanged')
     } else if (!sameNeeds(socketNeeds(document), socketNeeds(current))) {
       this.#target.replace('it listens on other addresses', document)
+    } else if (document.state.file !== current.state.file) {
+      this.#target.replace('it keeps its state in another file', document)
     } else if (code !== this.#code) {
       this.#target.replace('the code of its policies changed', document)
     } else await this.#apply(document)

@@ -2,7 +2,7 @@
 import type { Exchange } from '../../proxy/pipeline/exchange.ts'
 import type { PolicyEnvironment } from '../../proxy/pipeline/policy.ts'
 import type { Reply } from '../../proxy/pipeline/reply.ts'
-import { OriginSet } from './origins.ts'
+import { OriginSet } from '../origins.ts'
 
 const PREFLIGHT_VARY =
   'Origin, Access-Control-Request-Method, Access-Control-Request-Headers, ' +

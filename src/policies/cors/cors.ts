@@ -4,22 +4,13 @@ import { z } from 'zod'
 import { durationMs } from '../../lib/units.ts'
 import { definePolicy } from '../../proxy/pipeline/policy.ts'
 import { fieldName } from '../field.ts'
+import { origin } from '../origins.ts'
 import { CorsAnswer } from './cors-answer.ts'
-import { originProblem } from './origins.ts'
-
-const origin = z.string().superRefine((text, ctx) => {
-  if (text === '*') {
-    ctx.addIssue({ code: 'custom', message: 'to allow every origin, write `origins: "*"`' })
-    return
-  }
-  const problem = originProblem(text)
-  if (problem !== null) ctx.addIssue({ code: 'custom', message: problem })
-})
 
 const settings = z
   .strictObject({
     origins: z
-      .union([z.literal('*'), z.array(origin).min(1)], {
+      .union([z.literal('*'), z.array(origin()).min(1)], {
         error: 'expected "*" or a list of origins like https://shop.example',
       })
       .describe(
@@ -54,15 +45,25 @@ const settings = z
     privateNetwork: z
       .boolean()
       .default(false)
-      .describe('Whether public pages may call this API in a private network.'),
+      .describe(
+        'Whether public pages may call this API in a private network. Never with `origins: "*"`.',
+      ),
   })
-  .superRefine(({ origins, expose, credentials }, ctx) => {
+  .superRefine(({ origins, expose, credentials, privateNetwork }, ctx) => {
     if (credentials && origins === '*') {
       ctx.addIssue({
         code: 'custom',
         path: ['credentials'],
         message:
           'credentials for every origin would let any page act as its visitor; list the origins',
+      })
+    }
+    if (privateNetwork && origins === '*') {
+      ctx.addIssue({
+        code: 'custom',
+        path: ['privateNetwork'],
+        message:
+          'a private network open to every origin would be open to any page; list the origins',
       })
     }
     if (credentials && expose === '*') {

@@ -25,10 +25,21 @@ export interface KnownConsumer extends Consumer {
   >
 }
 
+/** An API key at rest, with whose it is. */
+export interface KeyEntry {
+  readonly consumer: KnownConsumer
+  /** SHA-256 of the key, 32 bytes in base64url. */
+  readonly hash: string
+  /** What people call it; '' if it has no name. */
+  readonly label: string
+  /** Wall clock, ms since 1970, from which it is refused; Infinity if it never ends. */
+  readonly expiresAtMs: number
+}
+
 /** A password at rest, with whose it is. */
 export interface PasswordEntry {
   readonly consumer: KnownConsumer
-  /** `$argon2id$...` or `$2b$...`. */
+  /** `$argon2id$...`, or bcrypt: `$2a$...`, `$2b$...`, `$2y$...`. */
   readonly hash: string
 }
 
@@ -44,7 +55,9 @@ export interface SignatureKeyEntry {
 export interface ConsumerDirectory {
   byId(id: string): KnownConsumer | null
   /** By the SHA-256 of an API key, 32 bytes in base64url. */
-  byKeyHash(hash: string): KnownConsumer | null
+  byKeyHash(hash: string): KeyEntry | null
   byUsername(name: string): PasswordEntry | null
   bySignatureKey(keyId: string): SignatureKeyEntry | null
+  /** A password hash that a guess can be held against where nobody has the name: it costs what one does. */
+  decoyHash(name: string): string | null
 }

@@ -34,6 +34,8 @@ export function testExchange(parts: ExchangeParts = {}): Exchange {
     bodyBytesMax: 1_000_000,
     headTimeoutMs: 1_000,
     bodyIdleTimeoutMs: 1_000,
+    bodyBytesPerSecondMin: 0,
+    bodyRateGraceMs: 1_000,
     keepAliveTimeoutMs: 1_000,
     requestsPerConnectionMax: 1_000,
   })

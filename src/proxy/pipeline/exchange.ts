@@ -18,6 +18,7 @@ export interface ClientInfo {
 }
 
 const NO_SLOTS: unknown[] = []
+const QUERY = /^[!-"$-~]*$/
 let lastId = 0
 
 /** One request and its response. All fields exist from the start, so that every exchange has one shape. */
@@ -26,8 +27,8 @@ export abstract class Exchange extends WheelTimer implements RoutedRequest, Bala
   readonly id: number
   readonly request: RequestHead
   readonly method: string
-  /** The target as received, in origin-form. */
-  readonly target: string
+  /** The target in origin-form: as received, but for the query, which policies may change. */
+  target: string
   /** The target's path, still percent-encoded. */
   readonly path: string
   /** Lower-case host without port and final dot; '' if there is none. */
@@ -52,6 +53,8 @@ export abstract class Exchange extends WheelTimer implements RoutedRequest, Bala
   consumer: Consumer | null = null
   /** How the consumer became known; null while nobody is. */
   authentication: Authentication | null = null
+  /** Failed attempts that count only if the request is refused; null where each counts at once. */
+  pendingFailures: (() => void)[] | null = null
   requestId: string | null = null
   /** One place per stage that reserved one. */
   slots: unknown[] = NO_SLOTS
@@ -70,6 +73,9 @@ export abstract class Exchange extends WheelTimer implements RoutedRequest, Bala
   attempts = 0
   /** 'host:port' of the last attempt. */
   endpoint: string | null = null
+  /** Target and Host as the head of this attempt carries them; known in `onForward`. */
+  forwardedTarget = ''
+  forwardedHost = ''
   #params: Readonly<Record<string, string>> | null = null
   requestEdits: FieldEdits | null = null
   responseEdits: FieldEdits | null = null
@@ -101,6 +107,15 @@ export abstract class Exchange extends WheelTimer implements RoutedRequest, Bala
   /** The target's query without '?'; '' if there is none. */
   get query(): string {
     return this.target.slice(this.request.pathLength + 1)
+  }
+
+  /**
+   * Replaces the query, '' for none, for all that looks at it from now on.
+   * @throws TypeError on what no target may hold.
+   */
+  setQuery(query: string): void {
+    if (!QUERY.test(query)) throw new TypeError('the query holds a character that none may carry')
+    this.target = query === '' ? this.path : `${this.path}?${query}`
   }
 
   /** The Host field as received. */

@@ -68,11 +68,23 @@ export function responseThrough(
 export const Direction = { request: 0, response: 1 } as const
 
 /**
- * Passes a piece of a body through the stages, each with what the one before let through: a request's
- * first to last, a response's last to first.
+ * Passes a piece of a body, or its end (null), through the stages, each with what the one before let
+ * through: a request's first to last, a response's last to first.
  * @returns what goes on (null: nothing), a reply that ends the exchange, or a failure.
  */
-export function dataThrough(
+export function bodyThrough(
+  exchange: Exchange,
+  stages: readonly Stage[],
+  ran: number,
+  direction: number,
+  data: Buffer | null,
+): Buffer | Reply | HookFailure | null {
+  return data === null
+    ? endThrough(exchange, stages, ran, direction)
+    : dataThrough(exchange, stages, ran, direction, data)
+}
+
+function dataThrough(
   exchange: Exchange,
   stages: readonly Stage[],
   ran: number,
@@ -92,7 +104,7 @@ export function dataThrough(
 }
 
 /** Tells the stages that the body has ended, and passes on what they still held. */
-export function endThrough(
+function endThrough(
   exchange: Exchange,
   stages: readonly Stage[],
   ran: number,

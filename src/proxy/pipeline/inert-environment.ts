@@ -16,6 +16,7 @@ export const NO_CONSUMERS: ConsumerDirectory = {
   byKeyHash: () => null,
   byUsername: () => null,
   bySignatureKey: () => null,
+  decoyHash: () => null,
 }
 
 /** A store that remembers nothing and refuses everything. */
@@ -24,6 +25,7 @@ export const INERT_STORE: Store = {
   increment: () => 0,
   count: () => 0,
   claim: () => false,
+  spend: () => ({ allowed: false, used: 0 }),
   enter: () => false,
   leave() {},
 }

@@ -23,7 +23,8 @@ export interface PolicyHooks {
   onResponse?(exchange: Exchange): void
   /**
    * A chunk of the request body; null marks its end. Returns what goes on in its place (null: nothing),
-   * or a reply, which ends the exchange. The memory is the hook's only until it returns.
+   * or a reply, which ends the exchange. The memory is the hook's only until it returns. All request
+   * stages have run. Where a stage holds the body, one chunk brings all of it to every stage.
    */
   onRequestBody?(exchange: Exchange, chunk: Buffer | null): Buffer | Reply | null
   /** A chunk of the response body; null marks its end. Returns what goes on in its place. */
@@ -82,6 +83,12 @@ export interface PolicyEnvironment {
 /** How a policy treats a body: it only looks on, or it may change bytes and length. */
 export type BodyUse = 'observe' | 'transform'
 
+/** A policy that must see the whole request body before any of it is forwarded. */
+export interface BodyHold<Settings> {
+  /** The longest body that is held, in bytes; a longer one gets 413. 0: these settings need none. */
+  buffer(settings: Settings): number
+}
+
 /** A policy: its schema, its promises and the code that makes its hooks. */
 export interface PolicyDefinition<
   Schema extends z.ZodType = z.ZodType,
@@ -94,13 +101,28 @@ export interface PolicyDefinition<
   readonly settings: Schema
   /** Facts that an earlier policy must provide, for example `consumer`. */
   readonly needs?: readonly string[]
+  /** The same, where it depends on the settings; stands in the place of `needs`. */
+  needsWith?(settings: z.output<Schema>): readonly string[]
   readonly provides?: readonly string[]
   /**
    * Names of request headers by which it tells the service who calls. No client can send them, on any
    * route and in any spelling: they are removed on arrival.
    */
   identityHeaders?(settings: z.output<Schema>): readonly string[]
-  readonly body?: { readonly request?: BodyUse; readonly response?: BodyUse }
+  /**
+   * Where a policy that provides the consumer reads the credential: `header:NAME` in lower case,
+   * `cookie:NAME` or `query:NAME`. Default: `header:authorization`.
+   */
+  credentialPlaces?(settings: z.output<Schema>): readonly string[]
+  /**
+   * Whether it decides without asking another server, so that `explain` may run it. Default for
+   * built-in policies: true; remote documents and the store are noticed without it. For others: false.
+   */
+  readonly offline?: boolean | ((settings: never) => boolean)
+  readonly body?: {
+    readonly request?: BodyUse | BodyHold<z.output<Schema>>
+    readonly response?: BodyUse
+  }
   /** Settings that must compile; they appear in the reference. */
   readonly examples: readonly z.input<Schema>[]
   /** Runs once per route per snapshot: prepare everything here. */

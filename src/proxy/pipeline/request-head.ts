@@ -26,20 +26,25 @@ export function requestHead(
   rewrite: Rewritten,
   isChunked: boolean,
 ): string {
-  if (run.plan.hasForwardHooks) run.runForward()
   const { request, context } = run
   const host = hostValue(run, service, endpoint, rewrite)
+  const target = rewrite.target === null ? run.target : rewrite.target(run)
+  if (run.plan.hasForwardHooks) {
+    run.forwardedTarget = target
+    run.forwardedHost = host ?? request.host
+    run.runForward()
+  }
   let drop = HOP_FIELDS | FORWARDED_FIELDS
   if (host !== null) drop |= HOST_FIELD
   if (isChunked && !request.isChunked) drop |= LENGTH_FIELD
-  if (request.minorVersion === 0) drop |= EXPECT_FIELD
-  const target = rewrite.target === null ? run.target : rewrite.target(run)
+  if (request.minorVersion === 0 || run.body?.wasHeld === true) drop |= EXPECT_FIELD
   let head = `${run.method} ${target} HTTP/1.1\r\n`
   if (host !== null) head += `Host: ${host}\r\n`
   head += passedFields(request, drop, run.requestEdits)
   head += forwardedLines(
     context.forwarded,
     run.trustedHead,
+    run.clientIp,
     run.connection.clientIp,
     run.scheme,
     request.host,

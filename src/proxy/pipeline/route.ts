@@ -19,6 +19,8 @@ export interface RoutePlan {
   readonly hasRequestBodyHooks: boolean
   readonly hasResponseHooks: boolean
   readonly hasResponseBodyHooks: boolean
+  /** Whether a stage must see the request body whole. */
+  readonly holdsRequestBody: boolean
   /** Whether a stage may change the length of a body, which is then sent chunked. */
   readonly transformsRequestBody: boolean
   readonly transformsResponseBody: boolean
@@ -38,11 +40,13 @@ export function hookFlags(stages: readonly Stage[]): {
   readonly hasRequestBodyHooks: boolean
   readonly hasResponseHooks: boolean
   readonly hasResponseBodyHooks: boolean
+  readonly holdsRequestBody: boolean
 } {
   return {
     hasForwardHooks: stages.some((stage) => stage.onForward !== null),
     hasRequestBodyHooks: stages.some((stage) => stage.onRequestBody !== null),
     hasResponseHooks: stages.some((stage) => stage.onResponse !== null),
     hasResponseBodyHooks: stages.some((stage) => stage.onResponseBody !== null),
+    holdsRequestBody: stages.some((stage) => stage.heldBytesMax > 0),
   }
 }

@@ -10,13 +10,12 @@ import { passedTrailers } from '../http/trailers.ts'
 import { passedUpgrade } from '../http/upgrade.ts'
 import type { RoutingTable } from '../router/routing-table.ts'
 import { endsConnection, refusalAtEntry } from './admission.ts'
-import { BodyIntake } from './body-intake.ts'
+import { BodyIntake, type BodyOwner } from './body-intake.ts'
 import { type ClientInfo, Exchange } from './exchange.ts'
 import type { ExchangeContext, UpstreamSide } from './exchange-context.ts'
 import {
+  bodyThrough,
   Direction,
-  dataThrough,
-  endThrough,
   finishThrough,
   forwardThrough,
   HookFailure,
@@ -51,7 +50,7 @@ const NO_DATA = Buffer.alloc(0)
 const Phase = { request: 0, waiting: 1, target: 2, responding: 3, tunnel: 4, finished: 5 } as const
 
 /** One exchange on its way. */
-export class ExchangeRun extends Exchange implements RequestSink {
+export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
   readonly connection: ServerConnection
   readonly context: RunContext
   plan: Route
@@ -82,7 +81,11 @@ export class ExchangeRun extends Exchange implements RequestSink {
     this.context = context
     this.plan = context.unmatched
     this.trustedHead = trusted ? head : null
-    this.body = this.requestHasBody ? new BodyIntake(connection) : null
+    this.body = this.requestHasBody ? new BodyIntake(connection, this) : null
+  }
+
+  get isFinished(): boolean {
+    return this.#phase === Phase.finished
   }
 
   /** Whether the answer has begun, or the exchange has ended without one. */
@@ -109,13 +112,13 @@ export class ExchangeRun extends Exchange implements RequestSink {
     if (plan.exchangeTimeoutMs > 0) context.wheel.arm(this, plan.exchangeTimeoutMs, this.receivedAt)
     const { bodyBytesMax } = this.connection.host.limits
     const refusal = refusalAtEntry(this.request, plan, context, bodyBytesMax)
-    if (refusal === null) {
-      this.upgrade = passedUpgrade(this.request, plan.upgrades)
-      this.#runRequest()
-    } else {
+    if (refusal !== null) {
       if (endsConnection(refusal)) this.connection.closing = true
       this.fail(refusal)
+      return
     }
+    this.upgrade = passedUpgrade(this.request, plan.upgrades)
+    this.#runRequest()
   }
 
   #runRequest(): void {
@@ -138,6 +141,11 @@ export class ExchangeRun extends Exchange implements RequestSink {
       return
     }
     this.#phase = Phase.target
+    if (this.body === null) this.proceed()
+    else this.body.admit(this.#ran)
+  }
+
+  proceed(): void {
     this.plan.target.handle(this)
   }
 
@@ -184,8 +192,7 @@ export class ExchangeRun extends Exchange implements RequestSink {
       this.fail('body_too_large')
       return
     }
-    const passed = this.plan.hasRequestBodyHooks ? this.#through(Direction.request, data) : data
-    if (passed !== null) this.body?.offer(passed)
+    this.body?.offer(data)
   }
 
   onRequestEnd(trailers: string): void {
@@ -195,11 +202,11 @@ export class ExchangeRun extends Exchange implements RequestSink {
       this.upstream?.onRequestEnd('')
       return
     }
-    if (this.plan.hasRequestBodyHooks) {
-      const rest = this.#through(Direction.request, null)
-      if (rest !== null && rest.length > 0) this.body?.offer(rest)
-    }
     this.body?.end(passedTrailers(trailers, this.context.trailersAllowed))
+  }
+
+  passBody(data: Buffer | null, ran: number): Buffer | null {
+    return this.plan.hasRequestBodyHooks ? this.#through(Direction.request, data, ran) : data
   }
 
   /** Runs the onForward hooks for one attempt, on the edits as they were before the first. */
@@ -254,10 +261,8 @@ export class ExchangeRun extends Exchange implements RequestSink {
       body = Buffer.concat([first, this.#through(Direction.response, null) ?? NO_DATA])
     }
     const hasBody = this.method !== 'HEAD' && reply.status !== 204 && reply.status !== 304
-    connection.startResponse(
-      replyHead(this, reply, body.length, connection.closing),
-      BodyMode.length,
-    )
+    const head = replyHead(this, reply, body.length, connection.closing)
+    connection.startResponse(head, BodyMode.length)
     if (hasBody) {
       this.responseBytes += body.length
       connection.writeData(body, true)
@@ -359,12 +364,8 @@ export class ExchangeRun extends Exchange implements RequestSink {
   }
 
   /** A piece of a body through its stages; null marks the end. What ends the exchange is answered here. */
-  #through(direction: number, data: Buffer | null): Buffer | null {
-    const { plan } = this
-    const result =
-      data === null
-        ? endThrough(this, plan.stages, this.#ran, direction)
-        : dataThrough(this, plan.stages, this.#ran, direction, data)
+  #through(direction: number, data: Buffer | null, ran = this.#ran): Buffer | null {
+    const result = bodyThrough(this, this.plan.stages, ran, direction, data)
     if (result instanceof Reply) this.respond(result)
     else if (result instanceof HookFailure) this.#policyFailed(result.stage, result.error)
     else return result

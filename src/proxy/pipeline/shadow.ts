@@ -11,20 +11,29 @@ export function copyOf(edits: FieldEdits | null): FieldEdits | null {
   return copy
 }
 
-/** Calls the hook and takes back whatever it did to the exchange before it returned. */
+/** Calls the hook and takes back whatever it did to the exchange, when it has ended. */
 export function runShadowed<Result>(
   exchange: Exchange,
   hook: (exchange: Exchange) => Result,
 ): Result {
-  const { consumer, requestId } = exchange
+  const { consumer, authentication, requestId, target } = exchange
   const requestEdits = copyOf(exchange.requestEdits)
   const responseEdits = copyOf(exchange.responseEdits)
-  try {
-    return hook(exchange)
-  } finally {
+  const restore = (): void => {
     exchange.consumer = consumer
+    exchange.authentication = authentication
     exchange.requestId = requestId
+    exchange.target = target
     exchange.requestEdits = requestEdits
     exchange.responseEdits = responseEdits
+  }
+  let waits = false
+  try {
+    const result = hook(exchange)
+    if (!(result instanceof Promise)) return result
+    waits = true
+    return result.finally(restore) as Result
+  } finally {
+    if (!waits) restore()
   }
 }

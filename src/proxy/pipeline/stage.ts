@@ -28,6 +28,8 @@ export class Stage {
   readonly onRequestBody: NonNullable<PolicyHooks['onRequestBody']> | null
   readonly onResponseBody: NonNullable<PolicyHooks['onResponseBody']> | null
   readonly onFinish: NonNullable<PolicyHooks['onFinish']> | null
+  /** It sees request bodies whole, those of up to so many bytes; 0 if it takes them as they come. */
+  readonly heldBytesMax: number
   readonly #hooks: PolicyHooks
   readonly #release: () => void
 
@@ -38,6 +40,7 @@ export class Stage {
     condition: Condition | null,
     counters: StageCounters,
     release: () => void,
+    heldBytesMax = 0,
   ) {
     this.policy = use.policy
     this.id = use.id
@@ -50,6 +53,7 @@ export class Stage {
     this.onRequestBody = bound(hooks, hooks.onRequestBody)
     this.onResponseBody = bound(hooks, hooks.onResponseBody)
     this.onFinish = bound(hooks, hooks.onFinish)
+    this.heldBytesMax = this.onRequestBody === null ? 0 : heldBytesMax
     this.#hooks = hooks
     this.#release = release
   }

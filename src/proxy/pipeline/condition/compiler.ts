@@ -64,6 +64,21 @@ export function compileTree(source: string, parsed: Parsed, moment: ConditionMom
   return new Compiler(source, parsed, moment).compile()
 }
 
+/** A compiled expression, like a compiled condition. */
+export interface CompiledValue {
+  readonly read: Read | null
+  readonly bindings: readonly Binding[]
+}
+
+/** Compiles a parsed expression with a text or a number; changes its tree. @throws ConditionError */
+export function compileValueTree(
+  source: string,
+  parsed: Parsed,
+  kind: 'text' | 'number',
+): CompiledValue {
+  return new Compiler(source, parsed, 'request').compileValue(kind)
+}
+
 class Compiler implements Analysis {
   readonly #source: string
   readonly #root: Expr
@@ -84,6 +99,15 @@ class Compiler implements Analysis {
   compile(): Compiled {
     const { read } = logicSide(this, this.#root, 'a condition')
     return { test: read as Test | null, bindings: this.#bindings }
+  }
+
+  compileValue(kind: 'text' | 'number'): CompiledValue {
+    const { type, read } = this.operand(this.#root)
+    const isRight = kind === 'text' ? type === 'text' : type === 'int' || type === 'double'
+    if (!isRight && type !== 'any') {
+      this.fail(`a ${kind} is needed here, and this is ${TYPE_NAMES[type]}`, this.#root)
+    }
+    return { read, bindings: this.#bindings }
   }
 
   operand(expr: Expr): Operand {

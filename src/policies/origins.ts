@@ -1,4 +1,5 @@
-// Which origins may call: exact ones, and the subdomains of a host.
+// Origins of web pages in the settings of policies: exact ones, and the subdomains of a host.
+import { z } from 'zod'
 
 /** `https://shop.example`, `https://*.shop.example`, each with an optional port. */
 const ORIGIN =
@@ -16,6 +17,15 @@ export function originProblem(written: string): string | null {
     return `browsers leave out the default port: write "${written.slice(0, -match[3].length - 1)}"`
   }
   return null
+}
+
+/** A schema for an allowed origin. */
+export function origin() {
+  return z.string().superRefine((text, ctx) => {
+    const message =
+      text === '*' ? 'to allow every origin, write `origins: "*"`' : originProblem(text)
+    if (message !== null) ctx.addIssue({ code: 'custom', message })
+  })
 }
 
 /** The allowed origins of one route. */

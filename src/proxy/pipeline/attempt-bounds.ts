@@ -1,0 +1,72 @@
+// What bounds the attempts of an exchange beside their number: one timer for whatever is due first, the
+// deadline that came with the request, and the pass of the service's breaker.
+import { WheelTimer } from '../../lib/timer-wheel.ts'
+import { Deadline, type DeadlineSettings } from '../upstream/deadline.ts'
+import type { Service } from '../upstream/service.ts'
+import { type CircuitPass, circuitPass } from './circuit-pass.ts'
+import type { ExchangeRun } from './run.ts'
+
+/** What the timer stands for. */
+export const Wait = { queue: 0, attempt: 1, backoff: 2, deadline: 3 } as const
+
+/** The bounds of one exchange's attempts. */
+export abstract class AttemptBounds extends WheelTimer {
+  protected readonly run: ExchangeRun
+  /** Of the time that the client gave, if it gave one. */
+  protected deadline: Deadline | null = null
+  protected waitsFor: number = Wait.queue
+  /** Null where there is no breaker. */
+  #pass: CircuitPass | null = null
+
+  constructor(run: ExchangeRun) {
+    super()
+    this.run = run
+  }
+
+  /** Asks the service's breaker. @returns false when it is open. */
+  protected enter(service: Service): boolean {
+    if (service.breaker === null) return true
+    this.#pass = circuitPass(service.breaker, service)
+    return this.#pass !== null
+  }
+
+  /** Tells the breaker what became of the exchange; only the first call counts. */
+  protected settle(failed: boolean): void {
+    if (this.#pass === null) return
+    const { context, receivedAt } = this.run
+    this.#pass.settle(context.clock.now() - receivedAt, failed)
+  }
+
+  /** Nothing that bounds it matters any more, and its end says nothing of the service. */
+  protected release(): void {
+    this.run.context.wheel.cancel(this)
+    this.#pass?.cancel()
+  }
+
+  /** Reads the deadline that came with the request. @returns false when it has passed. */
+  protected readDeadline(settings: DeadlineSettings): boolean {
+    const { run } = this
+    const value = run.requestHeader(settings.header)
+    const deadline = value === null ? null : Deadline.of(settings, value, run.receivedAt)
+    if (deadline === null) return true
+    this.deadline = deadline
+    // Each attempt gets a line of its own.
+    run.removeRequestHeader(settings.header)
+    this.disarm()
+    return deadline.at > run.context.clock.now()
+  }
+
+  /** Waits for one thing, or for the deadline if that comes first. */
+  protected arm(waitsFor: number, delayMs: number, now: number): void {
+    const leftMs = this.deadline === null ? delayMs : this.deadline.at - now
+    this.waitsFor = delayMs <= leftMs ? waitsFor : Wait.deadline
+    this.run.context.wheel.arm(this, Math.min(delayMs, leftMs), now)
+  }
+
+  /** Waits for nothing any more, but for the deadline. */
+  protected disarm(): void {
+    const { clock, wheel } = this.run.context
+    if (this.deadline !== null) this.arm(Wait.deadline, Number.POSITIVE_INFINITY, clock.now())
+    else if (this.armed) wheel.cancel(this)
+  }
+}
