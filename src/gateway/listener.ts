@@ -6,15 +6,19 @@ import type { ErrorCode } from '../errors.ts'
 import type { Clock } from '../lib/clock.ts'
 import { IpPrefixTree } from '../lib/ip-prefix-tree.ts'
 import type { TimerWheel } from '../lib/timer-wheel.ts'
-import { clientAddress } from '../proxy/http/forwarded-headers.ts'
+import { plainAddress, TrustedProxies } from '../proxy/http/client-address.ts'
+import type { ConnectionHost } from '../proxy/http/connection-host.ts'
 import type { HttpLimits } from '../proxy/http/limits.ts'
 import type { RequestHead } from '../proxy/http/message-head.ts'
-import { type ConnectionHost, ServerConnection } from '../proxy/http/server-connection.ts'
+import { ProxyHeaderReader } from '../proxy/http/proxy-header-reader.ts'
+import type { ClientAddress } from '../proxy/http/proxy-protocol.ts'
+import { ServerConnection } from '../proxy/http/server-connection.ts'
 import {
   type Certificates,
   createTlsServer,
   loadCertificates,
   startTls,
+  transportOf,
 } from '../proxy/http/tls.ts'
 import { problem } from '../proxy/pipeline/reply.ts'
 import { replyHead } from '../proxy/pipeline/response-head.ts'
@@ -30,19 +34,24 @@ export interface ListenerHost {
   /** Takes a place among the gateway's connections; false when none is left. */
   admit(): boolean
   release(): void
+  /** Takes one of the places of this address: its key, '' when it is not counted, null when none is left. */
+  admitFrom(ip: string): string | null
+  releaseFrom(key: string): void
   /** Those of TLS session tickets now, the same in all threads. */
   ticketKeys(): Buffer
   /** A defect of the gateway cost a connection. */
   onDefect(error: unknown): void
   /** Bytes that were no request were answered with this. */
   countRefused(code: ErrorCode, clientIp: string): void
+  /** A connection was turned away before its first byte; that may happen too often for the log. */
+  countTurnedAway(code: ErrorCode): void
 }
 
 const BACKLOG = 4096
 const NO_VIA = ['', ''] as const
 
 /** One listener. */
-export class Listener implements ConnectionHost {
+export class Listener implements ConnectionHost<ServerConnection> {
   limits: HttpLimits
   readonly wheel: TimerWheel
   readonly clock: Clock
@@ -51,8 +60,12 @@ export class Listener implements ConnectionHost {
   readonly #sockets = new Set<net.Socket>()
   readonly #host: ListenerHost
   #scheme: 'http' | 'https'
-  #trusted = new IpPrefixTree<true>()
-  #trustsAnyone = false
+  /** Null: nobody is trusted. */
+  #proxies: TrustedProxies | null = null
+  /** Who begins with a PROXY header; null: nobody. */
+  #balancers: IpPrefixTree<true> | null = null
+  /** What PROXY headers said of sockets whose TLS handshake goes on. */
+  readonly #clients = new WeakMap<net.Socket, ClientAddress>()
   #server: net.Server | null = null
   #tlsServer: tls.Server | null = null
   #certificates: Certificates | null = null
@@ -80,9 +93,11 @@ export class Listener implements ConnectionHost {
   configure(document: ListenerDocument, certificates: Certificates | null): void {
     this.#scheme = document.scheme
     this.limits = document.limits
-    this.#trusted = new IpPrefixTree<true>()
-    for (const network of document.trustedProxies) this.#trusted.insert(network, true)
-    this.#trustsAnyone = document.trustedProxies.length > 0
+    const { trustedProxies, proxyProtocol } = document
+    const trustsNobody = typeof trustedProxies === 'object' && trustedProxies.length === 0
+    this.#proxies = trustsNobody ? null : new TrustedProxies(document)
+    this.#balancers = proxyProtocol === null ? null : new IpPrefixTree<true>()
+    for (const network of proxyProtocol ?? []) this.#balancers?.insert(network, true)
     this.#certificates = certificates
     this.#renewTls()
   }
@@ -129,7 +144,10 @@ export class Listener implements ConnectionHost {
       this.#certificates,
       this.#host.ticketKeys(),
       this.limits.headTimeoutMs,
-      (socket) => this.#serve(socket, socket.getProtocol()),
+      (socket) => {
+        const client = this.#clients.get(transportOf(socket)) ?? null
+        this.#serve(socket, socket.getProtocol(), client)
+      },
     )
   }
 
@@ -148,9 +166,12 @@ export class Listener implements ConnectionHost {
   }
 
   begin(connection: ServerConnection, head: RequestHead): ExchangeRun {
-    const trusted = this.#trustsAnyone && this.#trusted.lookup(connection.clientIp) !== null
+    const { clientIp } = connection
+    const proxies = this.#proxies
+    const trusted = proxies?.trusts(clientIp) === true
+    if (trusted) proxies!.removeUnread(head)
     const client = {
-      ip: trusted ? clientAddress(head, connection.clientIp, this.#trusted) : connection.clientIp,
+      ip: trusted ? proxies!.clientOf(head, clientIp) : clientIp,
       port: connection.clientPort,
       scheme: this.#scheme,
       tlsVersion: connection.tlsVersion,
@@ -174,7 +195,7 @@ export class Listener implements ConnectionHost {
   /** The place of a connection is taken before its handshake: those that never end it count as well. */
   #accept(socket: net.Socket): void {
     if (!this.#host.admit()) {
-      this.#turnAway(socket)
+      this.#turnAway(socket, 'overloaded')
       return
     }
     this.#sockets.add(socket)
@@ -182,21 +203,57 @@ export class Listener implements ConnectionHost {
       this.#sockets.delete(socket)
       this.#host.release()
     })
-    if (this.#tlsServer === null) this.#serve(socket, null)
-    else startTls(this.#tlsServer, socket)
+    if (this.#balancers === null) this.#welcome(socket, null)
+    else this.#readProxyHeader(socket, this.#balancers)
   }
 
-  #serve(socket: net.Socket, tlsVersion: string | null): void {
-    const connection = new ServerConnection(socket, this, tlsVersion)
+  /** Who may not say in front who the client is, or does not, is no client either. */
+  #readProxyHeader(socket: net.Socket, balancers: IpPrefixTree<true>): void {
+    socket.on('error', () => {})
+    const peer = plainAddress(socket.remoteAddress ?? '')
+    const finish = (client: ClientAddress | null | false): void => {
+      if (client === false) {
+        this.#host.countRefused('bad_proxy_header', peer)
+        socket.resetAndDestroy()
+      } else this.#welcome(socket, client)
+    }
+    if (balancers.lookup(peer) === null) finish(false)
+    else new ProxyHeaderReader(socket, this.wheel, this.limits.headTimeoutMs, finish)
+  }
+
+  /** @param client named by a PROXY header; null: the socket's own peer. */
+  #welcome(socket: net.Socket, client: ClientAddress | null): void {
+    const ip = client?.ip ?? plainAddress(socket.remoteAddress ?? '')
+    if (this.#proxies?.trusts(ip) !== true) {
+      const place = this.#host.admitFrom(ip)
+      if (place === null) {
+        this.#turnAway(socket, 'too_many_connections')
+        return
+      }
+      if (place !== '') socket.on('close', () => this.#host.releaseFrom(place))
+    }
+    if (this.#tlsServer === null) {
+      this.#serve(socket, null, client)
+      socket.resume()
+    } else {
+      // What it has read already, TLS takes from it, as long as it does not flow.
+      if (client !== null) this.#clients.set(socket, client)
+      startTls(this.#tlsServer, socket)
+    }
+  }
+
+  #serve(socket: net.Socket, tlsVersion: string | null, client: ClientAddress | null): void {
+    const connection = new ServerConnection(socket, this, tlsVersion, client)
     this.#connections.add(connection)
     if (this.#server === null) connection.drain()
   }
 
   /** An answer would cost a client over TLS, and the gateway, a handshake first. */
-  #turnAway(socket: net.Socket): void {
+  #turnAway(socket: net.Socket, code: ErrorCode): void {
+    this.#host.countTurnedAway(code)
     socket.on('error', () => {})
     if (this.#tlsServer !== null) socket.resetAndDestroy()
-    else socket.end(refusal('overloaded', this.clock), 'latin1', () => socket.destroy())
+    else socket.end(refusal(code, this.clock), 'latin1', () => socket.destroy())
   }
 }
 

@@ -211,7 +211,12 @@ describe('a client that is slow', () => {
 
 describe('crowds', () => {
   test('connections beyond the limit get 503 and are counted out again', async (t) => {
-    const { gateway, client } = await pair(t, answersOk, {}, { limits: { connections: 3 } })
+    const { gateway, client } = await pair(
+      t,
+      answersOk,
+      {},
+      { limits: { connections: 3, connectionsPerIp: 3 } },
+    )
     assert.equal((await client.exchange(GET)).text, 'ok')
     const others = [await gateway.connect(), await gateway.connect()]
     const surplus = await gateway.connect()
@@ -230,7 +235,7 @@ describe('crowds', () => {
     // Where a process may not open as many, as many as it may.
     const count = Math.min(10_000, openFilesMax() - 500)
     const upstream = await RecordingUpstream.start(answersOk)
-    const limits = { connections: count + 10 }
+    const limits = { connections: count + 10, connectionsPerIp: count + 10 }
     const gateway = await TestGateway.to({ url: upstream.url }, { limits })
     t.after(async () => {
       await gateway.close()

@@ -265,7 +265,11 @@ describe('the handshake', () => {
   })
 
   test('counts among the connections from its first moment', async (t) => {
-    const gateway = await startedForShop(t, {}, { limits: { connections: 20 } })
+    const gateway = await startedForShop(
+      t,
+      {},
+      { limits: { connections: 20, connectionsPerIp: 20 } },
+    )
     const stuck: Socket[] = []
     for (let count = 0; count < 20; count++) stuck.push(await tcp(gateway.port))
     await eventually(

@@ -1,11 +1,13 @@
 // Reads one body after another off a connection, however each is framed (RFC 9112 6.3).
 import { type BodySink, ChunkedDecoder } from './chunked-decoder.ts'
+import { Pace } from './pace.ts'
 
 /** The length of a body that ends with its connection. */
 export const UNTIL_CLOSE = -1
 
 /** The body being read on one connection. */
 export class BodyReader {
+  readonly pace = new Pace()
   #remaining = 0
   #decoder: ChunkedDecoder | null = null
 

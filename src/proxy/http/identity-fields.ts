@@ -2,15 +2,17 @@
 // spelling that a service could take for it, is removed before anybody sees it.
 import { equalsNormalized, FIELD_STRIDE, FieldKind, type MessageHead } from './message-head.ts'
 
-/** The names of identity fields, equal after case folding and with '_' for '-'. */
+/** What an identity field may look like to the parser; framing and routing stay what they are. */
+const REMOVABLE = (1 << FieldKind.ordinary) | (1 << FieldKind.forwarded) | (1 << FieldKind.hopByHop)
+
+/** The names of identity fields, in all their spellings: see `equalsNormalized`. */
 export class IdentityFields {
   readonly #names: readonly string[]
   /** A bit for every length that a name has; most fields are ruled out by it. */
   readonly #lengths: number
 
   constructor(names: Iterable<string>) {
-    const normalized = new Set(Array.from(names, normalize))
-    this.#names = [...normalized]
+    this.#names = [...new Set(Array.from(names, normalize))]
     this.#lengths = this.#names.reduce((bits, name) => bits | lengthBit(name.length), 0)
   }
 
@@ -32,6 +34,7 @@ export class IdentityFields {
       const start = fields[i]!
       const length = fields[i + 1]! - start
       if ((this.#lengths & lengthBit(length)) === 0) continue
+      if (((1 << fields[i + 4]!) & REMOVABLE) === 0) continue
       for (let n = 0; n < this.#names.length; n++) {
         const name = this.#names[n]!
         if (name.length !== length || !equalsNormalized(raw, start, name)) continue
@@ -47,5 +50,5 @@ function lengthBit(length: number): number {
 }
 
 function normalize(name: string): string {
-  return name.toLowerCase().replaceAll('_', '-')
+  return name.toLowerCase().replace(/[^a-z0-9]/g, '-')
 }

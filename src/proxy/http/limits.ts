@@ -8,6 +8,10 @@ export interface HttpLimits {
   readonly bodyBytesMax: number
   readonly headTimeoutMs: number
   readonly bodyIdleTimeoutMs: number
+  /** The least pace of a body or of reading an answer, in bytes per second; 0: any. */
+  readonly bodyBytesPerSecondMin: number
+  /** Time before the pace counts, and over which it is measured. */
+  readonly bodyRateGraceMs: number
   readonly keepAliveTimeoutMs: number
   readonly requestsPerConnectionMax: number
 }

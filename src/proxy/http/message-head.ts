@@ -10,7 +10,7 @@ export const FieldKind = {
   connection: 4,
   /** Ends at this hop: Keep-Alive, Proxy-Connection and the like. */
   hopByHop: 5,
-  /** Says where a request came from: Forwarded, X-Forwarded-*, X-Real-IP. */
+  /** Says where a request came from or went to: Forwarded, X-Forwarded-*, X-Real-IP, X-Original-URL. */
   forwarded: 6,
   via: 7,
   expect: 8,
@@ -151,12 +151,22 @@ export function equalsFolded(raw: string, start: number, lower: string): boolean
   return true
 }
 
-/** As equalsFolded, and '_' stands for '-' as well: how CGI-like services see names. */
+/**
+ * Whether `raw` holds a spelling of `lower` at `start`: as equalsFolded, and '-' stands for everything
+ * that is neither letter nor digit. Services that hand headers on as environment variables, as CGI
+ * does, turn all of it into '_'.
+ */
 export function equalsNormalized(raw: string, start: number, lower: string): boolean {
   for (let i = 0; i < lower.length; i++) {
     const code = raw.charCodeAt(start + i)
-    const folded = code === 0x5f ? 0x2d : code >= 0x41 && code <= 0x5a ? code | 0x20 : code
-    if (folded !== lower.charCodeAt(i)) return false
+    const want = lower.charCodeAt(i)
+    if (code === want) continue
+    if (want === 0x2d ? isLetterOrDigit(code) : (code | 0x20) !== want || want < 0x61) return false
   }
   return true
+}
+
+function isLetterOrDigit(code: number): boolean {
+  const lower = code | 0x20
+  return (code >= 0x30 && code <= 0x39) || (lower >= 0x61 && lower <= 0x7a)
 }

@@ -23,6 +23,8 @@ const LIMITS: HttpLimits = {
   bodyBytesMax: 1e9,
   headTimeoutMs: 1000,
   bodyIdleTimeoutMs: 1000,
+  bodyBytesPerSecondMin: 0,
+  bodyRateGraceMs: 1000,
   keepAliveTimeoutMs: 1000,
   requestsPerConnectionMax: 1000,
 }

@@ -226,13 +226,16 @@ function classify(
         ? hop(head, FieldKind.hopByHop)
         : FieldKind.ordinary
     case 14:
-      if (!equalsNormalized(raw, nameStart, 'content-length')) return FieldKind.ordinary
-      return isExact(raw, nameStart, nameEnd) && readContentLength(head, valueStart, valueEnd)
+      if (!equalsNormalized(raw, nameStart, 'content-length')) {
+        return classifyLong(head, nameStart, nameEnd, isRequest)
+      }
+      return equalsFolded(raw, nameStart, 'content-length') &&
+        readContentLength(head, valueStart, valueEnd)
         ? FieldKind.contentLength
         : -1
     case 17:
       if (equalsNormalized(raw, nameStart, 'transfer-encoding')) {
-        if (!isExact(raw, nameStart, nameEnd)) return -1
+        if (!equalsFolded(raw, nameStart, 'transfer-encoding')) return -1
         return readTransferEncoding(head, valueStart, valueEnd)
           ? hop(head, FieldKind.transferEncoding)
           : -1
@@ -269,7 +272,11 @@ function classifyLong(
   if (first === 0x78) {
     const saysOrigin =
       (length > 12 && equalsNormalized(raw, nameStart, 'x-forwarded-')) ||
-      (length === 9 && equalsNormalized(raw, nameStart, 'x-real-ip'))
+      (length === 9 && equalsNormalized(raw, nameStart, 'x-real-ip')) ||
+      // By these, some services take another target than the one that was routed.
+      (length === 14 && equalsNormalized(raw, nameStart, 'x-original-url')) ||
+      (length === 14 && equalsNormalized(raw, nameStart, 'x-original-uri')) ||
+      (length === 13 && equalsNormalized(raw, nameStart, 'x-rewrite-url'))
     return saysOrigin ? hop(head, FieldKind.forwarded) : FieldKind.ordinary
   }
   return FieldKind.ordinary
@@ -278,12 +285,6 @@ function classifyLong(
 function hop(head: MessageHead, fieldKind: number): number {
   head.hasHopFields = true
   return fieldKind
-}
-
-/** False for content_length and the like, which some services take for the real one. */
-function isExact(raw: string, nameStart: number, nameEnd: number): boolean {
-  const underscore = raw.indexOf('_', nameStart)
-  return underscore === -1 || underscore >= nameEnd
 }
 
 /** RFC 9110 8.6: 1*DIGIT, once, and here at most 2^53-1. */

@@ -61,6 +61,8 @@ function parseOrigin(head: RequestHead, target: string): ErrorCode | null {
         dots = 0
         onlyDots = true
       } else {
+        if (value === 0x3b && onlyDots && dots > 0 && dots < 3) return 'bad_target'
+        if (value >= 0xc0 && isOverlong(target, i, value)) return 'bad_target'
         if (value === 0x25 && hidesSeparator(target, i + 3)) flags |= TargetFlag.encodedPercent
         onlyDots = false
       }
@@ -103,8 +105,36 @@ function hexDigit(code: number): number {
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1
 }
 
-/** Whether what follows an encoded percent sign would be a dot, slash or backslash once decoded again. */
+/**
+ * Whether what follows an encoded percent sign would be a dot, slash, backslash, or another percent sign,
+ * once decoded again. Its digits may be encoded themselves.
+ */
 function hidesSeparator(target: string, start: number): boolean {
-  const value = hexPair(target, start)
-  return value === 0x2e || value === 0x2f || value === 0x5c
+  const isEncoded = target.charCodeAt(start) === 0x25
+  const high = decodedDigit(target, start)
+  const low = decodedDigit(target, start + (isEncoded ? 3 : 1))
+  const value = high < 0 || low < 0 ? -1 : high * 16 + low
+  return value === 0x2e || value === 0x2f || value === 0x5c || value === 0x25
+}
+
+/** The hex digit at `start`, plain or percent-encoded; -1 if there is none. */
+function decodedDigit(target: string, start: number): number {
+  const code = target.charCodeAt(start)
+  return hexDigit(code === 0x25 ? hexPair(target, start + 1) : code)
+}
+
+/**
+ * Whether the encoded octets at `start` are a character of ASCII in more bytes than it needs: no UTF-8
+ * (RFC 3629 3), but decoded by some all the same, to a dot or a slash.
+ */
+function isOverlong(target: string, start: number, lead: number): boolean {
+  const next = encodedOctet(target, start + 3)
+  if (lead === 0xc0 || lead === 0xc1) return next >= 0x80 && next < 0xc0
+  if (lead === 0xe0) return next === 0x80 || next === 0x81
+  return lead === 0xf0 && next === 0x80
+}
+
+/** The octet that is percent-encoded at `start`, or -1. */
+function encodedOctet(target: string, start: number): number {
+  return target.charCodeAt(start) === 0x25 ? hexPair(target, start + 1) : -1
 }

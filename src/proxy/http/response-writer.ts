@@ -1,5 +1,6 @@
 // Gathers what goes to a client so that it leaves in as few writes as possible.
 import type { Socket } from 'node:net'
+import { ReadingPace } from './pace.ts'
 
 /** How the body of an answer is framed. */
 export const BodyMode = { none: 0, length: 1, chunked: 2, untilClose: 3, tunnel: 4 } as const
@@ -9,12 +10,15 @@ const JOINED_BYTES_MAX = 16384
 
 /** The output side of one client's connection. */
 export class ResponseWriter {
+  /** How fast the client reads. */
+  readonly pace: ReadingPace
   readonly #socket: Socket
   /** What waits for the next write, in latin1. */
   #out = ''
   #mode: number = BodyMode.none
 
   constructor(socket: Socket) {
+    this.pace = new ReadingPace(socket)
     this.#socket = socket
   }
 

@@ -2,41 +2,32 @@
 // answers. It knows framing and deadlines; what a request means is its host's business.
 import type { Socket } from 'node:net'
 import type { ErrorCode } from '../../errors.ts'
-import { type TimerWheel, WheelTimer } from '../../lib/timer-wheel.ts'
+import { WheelTimer } from '../../lib/timer-wheel.ts'
 import { BodyReader } from './body-reader.ts'
 import type { BodySink } from './chunked-decoder.ts'
-import { plainAddress } from './forwarded-headers.ts'
+import { plainAddress } from './client-address.ts'
+import type { ConnectionHost } from './connection-host.ts'
 import { findHeadEnd } from './head-end.ts'
-import type { HttpLimits } from './limits.ts'
 import { FIRST_REQUEST_WAIT_MS, LINGER_BYTES_MAX, LINGER_TIMEOUT_MS } from './limits.ts'
 import type { RequestHead } from './message-head.ts'
 import { parseRequestHead } from './parse-head.ts'
+import type { ClientAddress } from './proxy-protocol.ts'
+import { PauseReason, ReadGate } from './read-gate.ts'
 import type { RequestSink } from './request-sink.ts'
 import { BodyMode, ResponseWriter } from './response-writer.ts'
-
-/** Who owns the connection: gives limits, begins exchanges, answers what cannot become one. */
-export interface ConnectionHost {
-  readonly limits: HttpLimits
-  readonly wheel: TimerWheel
-  /** A request has arrived; returns what takes it from here. */
-  begin(connection: ServerConnection, head: RequestHead): RequestSink
-  /** Bytes that are no request: returns the complete answer, in latin1. */
-  refuse(connection: ServerConnection, code: ErrorCode): string
-  onClosed(connection: ServerConnection): void
-  /** A defect of the gateway: this connection is lost, the thread goes on. */
-  onDefect(error: unknown): void
-}
-
-const PauseReason = { receiver: 1, pipelined: 2, any: 3 } as const
 
 const Input = { head: 0, body: 1, waiting: 2, discard: 3, linger: 4, tunnel: 5, closed: 6 } as const
 
 const EMPTY = Buffer.alloc(0)
 
+function joined(before: Buffer, data: Buffer): Buffer {
+  return before.length === 0 ? data : Buffer.concat([before, data])
+}
+
 /** One client's connection. */
 export class ServerConnection extends WheelTimer implements BodySink {
   readonly socket: Socket
-  readonly host: ConnectionHost
+  readonly host: ConnectionHost<ServerConnection>
   readonly clientIp: string
   readonly clientPort: number
   /** 'TLSv1.3' and the like, or null on plain TCP. */
@@ -50,19 +41,26 @@ export class ServerConnection extends WheelTimer implements BodySink {
   readonly #body = new BodyReader()
   readonly #writer: ResponseWriter
   #discarded = 0
-  /** Why reading stands still: PauseReason bits. */
-  #pauses = 0
+  readonly #gate: ReadGate
   #clientEnded = false
+  /** Whether the client should read on before more is written. */
   #blocked = false
 
-  constructor(socket: Socket, host: ConnectionHost, tlsVersion: string | null) {
+  /** @param client who is at the other end, when that is not whom the socket is connected with. */
+  constructor(
+    socket: Socket,
+    host: ConnectionHost<ServerConnection>,
+    tlsVersion: string | null,
+    client: ClientAddress | null,
+  ) {
     super()
     this.socket = socket
+    this.#gate = new ReadGate(socket)
     this.#writer = new ResponseWriter(socket)
     this.host = host
     this.tlsVersion = tlsVersion
-    this.clientIp = plainAddress(socket.remoteAddress ?? '')
-    this.clientPort = socket.remotePort ?? 0
+    this.clientIp = client?.ip ?? plainAddress(socket.remoteAddress ?? '')
+    this.clientPort = client?.port ?? socket.remotePort ?? 0
     socket.on('data', (data: Buffer) => {
       try {
         this.#onData(data)
@@ -74,6 +72,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
     socket.on('end', () => this.#onEnd())
     socket.on('drain', () => this.#onDrain())
     socket.on('finish', () => {
+      this.#blocked = false
       if (this.#input === Input.linger) host.wheel.arm(this, LINGER_TIMEOUT_MS)
     })
     socket.on('error', () => {})
@@ -114,22 +113,25 @@ export class ServerConnection extends WheelTimer implements BodySink {
     if (this.#input === Input.closed) return
     this.#writer.end(trailers)
     this.flush()
-    const { host } = this
-    if (this.closing || (this.#clientEnded && this.#pending.length === 0)) {
-      this.#closeGently()
-    } else if (this.#input === Input.waiting) {
-      this.#sink = null
-      this.#input = Input.head
-      if (!this.#blocked) host.wheel.arm(this, host.limits.keepAliveTimeoutMs)
-      this.#resume(PauseReason.receiver)
-      if (this.#pending.length > 0) process.nextTick(() => this.#readPending())
-    } else {
+    this.#sink = null
+    this.#gate.resume(PauseReason.receiver)
+    if (this.closing || this.#input === Input.waiting) this.#turnToNext()
+    else {
       // The answer came before the whole request did: a small rest is read and thrown away.
-      this.#sink = null
       this.#input = Input.discard
       this.#discarded = 0
-      host.wheel.arm(this, LINGER_TIMEOUT_MS)
-      this.#resume(PauseReason.receiver)
+      if (!this.#blocked) this.host.wheel.arm(this, LINGER_TIMEOUT_MS)
+    }
+  }
+
+  /** Waits for the next request, but reads none while the client does not take its answers. */
+  #turnToNext(): void {
+    this.#input = Input.head
+    if (this.closing || (this.#clientEnded && this.#pending.length === 0)) this.#closeGently()
+    else if (this.#blocked) this.#gate.pause(PauseReason.unread)
+    else {
+      this.host.wheel.arm(this, this.host.limits.keepAliveTimeoutMs)
+      if (this.#pending.length > 0) process.nextTick(() => this.#readPending())
     }
   }
 
@@ -145,9 +147,10 @@ export class ServerConnection extends WheelTimer implements BodySink {
   startTunnel(): void {
     this.flush()
     this.#input = Input.tunnel
+    this.#blocked = false
     this.#writer.begin('', BodyMode.tunnel)
     this.host.wheel.cancel(this)
-    this.#resume(PauseReason.receiver)
+    this.#gate.resume(PauseReason.receiver)
     if (this.#pending.length > 0) process.nextTick(() => this.#readPending())
   }
 
@@ -164,24 +167,21 @@ export class ServerConnection extends WheelTimer implements BodySink {
 
   /** The receiver of the body needs time. */
   pauseRequest(): void {
-    this.#pause(PauseReason.receiver)
-    if (this.#input === Input.body) this.host.wheel.cancel(this)
+    this.#gate.pause(PauseReason.receiver)
+    if (this.#input === Input.body && !this.#blocked) this.host.wheel.cancel(this)
   }
 
   resumeRequest(): void {
-    this.#resume(PauseReason.receiver)
-    if (this.#input === Input.body) this.host.wheel.arm(this, this.host.limits.bodyIdleTimeoutMs)
+    this.#gate.resume(PauseReason.receiver)
+    if (this.#input === Input.body && !this.#blocked) this.#expectBody()
   }
 
-  #pause(reason: number): void {
-    if (this.#pauses === 0) this.socket.pause()
-    this.#pauses |= reason
-  }
-
-  #resume(reason: number): void {
-    if (this.#pauses === 0) return
-    this.#pauses &= ~reason
-    if (this.#pauses === 0) this.socket.resume()
+  /** From now on the client has to send its body, at a decent pace. */
+  #expectBody(): void {
+    const { clock, limits, wheel } = this.host
+    const now = clock.now()
+    this.#body.pace.begin(now)
+    wheel.arm(this, limits.bodyIdleTimeoutMs, now)
   }
 
   /** No further request after the current one; an idle connection closes. */
@@ -194,26 +194,12 @@ export class ServerConnection extends WheelTimer implements BodySink {
   }
 
   #onData(data: Buffer): void {
-    switch (this.#input) {
-      case Input.head:
-        if (this.#pending.length === 0) this.#readHead(data, 0)
-        else {
-          const searched = this.#pending.length
-          this.#readHead(Buffer.concat([this.#pending, data]), searched)
-        }
-        break
-      case Input.body:
-        this.#readBody(data, 0)
-        break
-      case Input.waiting:
-        this.#hold(data)
-        break
-      case Input.tunnel:
-        this.#sink?.onRequestData(data)
-        break
-      default:
-        this.#discard(data)
-    }
+    if (this.#input === Input.head) {
+      this.#readHead(joined(this.#pending, data), this.#pending.length)
+    } else if (this.#input === Input.body) this.#readBody(data, 0)
+    else if (this.#input === Input.waiting) this.#hold(data)
+    else if (this.#input === Input.tunnel) this.#sink?.onRequestData(data)
+    else this.#discard(data)
   }
 
   /** Takes up bytes that arrived while the connection was busy with something else. */
@@ -227,7 +213,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
       this.#pending = EMPTY
       this.#sink?.onRequestData(pending)
     } else return
-    if (this.#pending.length === 0) this.#resume(PauseReason.pipelined)
+    if (this.#pending.length === 0) this.#gate.resume(PauseReason.pipelined)
     if (this.#clientEnded) this.#onEnd()
   }
 
@@ -240,7 +226,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
     else if (end === -1) {
       if (this.#pending.length === 0) wheel.arm(this, limits.headTimeoutMs)
       this.#pending = data
-      this.#resume(PauseReason.pipelined)
+      this.#gate.resume(PauseReason.pipelined)
     } else {
       this.#pending = EMPTY
       const head = parseRequestHead(data.toString('latin1', start, end), limits)
@@ -259,7 +245,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
     this.#input = this.#body.isDone ? Input.waiting : Input.body
     const rest = bodyStart < data.length ? data.subarray(bodyStart) : null
     // What follows a complete request is the next: kept, unread, until this one has its answer.
-    if (this.#input === Input.body) host.wheel.arm(this, host.limits.bodyIdleTimeoutMs)
+    if (this.#input === Input.body) this.#expectBody()
     else if (rest !== null) this.#hold(rest)
     const hasBody = this.#input === Input.body
     this.#sink = host.begin(this, head)
@@ -271,8 +257,12 @@ export class ServerConnection extends WheelTimer implements BodySink {
     const end = this.#body.read(data, start, this)
     if (end === -1) this.#failRequest('bad_chunk')
     else if (this.#body.isDone) this.#endRequest(data, end, this.#body.trailers)
-    else if (this.#pauses === 0 && this.#input === Input.body) {
-      this.host.wheel.arm(this, this.host.limits.bodyIdleTimeoutMs)
+    else if (this.#gate.isOpen && this.#input === Input.body && !this.#blocked) {
+      const { clock, limits, wheel } = this.host
+      const now = clock.now()
+      if (!this.#body.pace.keeps(data.length - start, now, limits))
+        this.#failRequest('body_timeout')
+      else wheel.arm(this, limits.bodyIdleTimeoutMs, now)
     }
   }
 
@@ -284,19 +274,16 @@ export class ServerConnection extends WheelTimer implements BodySink {
 
   #endRequest(data: Buffer, end: number, trailers: string): void {
     const wasDiscarding = this.#input !== Input.body
-    this.host.wheel.cancel(this)
-    this.#input = wasDiscarding ? Input.head : Input.waiting
+    if (!this.#blocked) this.host.wheel.cancel(this)
+    this.#input = Input.waiting
     if (end < data.length) this.#hold(data.subarray(end))
-    if (!wasDiscarding) this.#sink?.onRequestEnd(trailers)
-    else {
-      this.host.wheel.arm(this, this.host.limits.keepAliveTimeoutMs)
-      if (this.#pending.length > 0) process.nextTick(() => this.#readPending())
-    }
+    if (wasDiscarding) this.#turnToNext()
+    else this.#sink?.onRequestEnd(trailers)
   }
 
   /** The body cannot be read any further, so nothing after it can be read either. */
   #failRequest(code: ErrorCode): void {
-    this.host.wheel.cancel(this)
+    if (!this.#blocked) this.host.wheel.cancel(this)
     if (this.#input !== Input.body) {
       this.#closeGently()
       return
@@ -308,8 +295,8 @@ export class ServerConnection extends WheelTimer implements BodySink {
   }
 
   #hold(data: Buffer): void {
-    this.#pending = this.#pending.length === 0 ? data : Buffer.concat([this.#pending, data])
-    this.#pause(PauseReason.pipelined)
+    this.#pending = joined(this.#pending, data)
+    this.#gate.pause(PauseReason.pipelined)
   }
 
   #discard(data: Buffer): void {
@@ -334,57 +321,60 @@ export class ServerConnection extends WheelTimer implements BodySink {
     this.#pending = EMPTY
     this.socket.end()
     // A slow reader gets its time first; from the last byte on, which `finish` reports, a second.
-    const isSent = this.socket.writableLength === 0
-    this.host.wheel.arm(this, isSent ? LINGER_TIMEOUT_MS : this.host.limits.bodyIdleTimeoutMs)
+    if (this.socket.writableLength > 0) this.#expectReading()
+    else this.host.wheel.arm(this, LINGER_TIMEOUT_MS)
     if (this.#clientEnded) this.socket.destroySoon()
-    else this.#resume(PauseReason.any)
+    else this.#gate.resume(PauseReason.any)
   }
 
   #onEnd(): void {
     this.#clientEnded = true
-    switch (this.#input) {
-      case Input.head:
-        // A request cut off in its head gets no answer: nobody waits for one.
-        this.#closeGently()
-        break
-      case Input.body:
-        this.#failRequest('client_closed')
-        break
-      case Input.tunnel:
-        this.#sink?.onRequestEnd('')
-        break
-      case Input.waiting:
-        break
-      default:
-        this.socket.destroySoon()
-    }
+    if (this.#input === Input.head) {
+      // A request cut off in its head gets no answer: nobody waits for one.
+      if (!this.#blocked) this.#closeGently()
+    } else if (this.#input === Input.body) this.#failRequest('client_closed')
+    else if (this.#input === Input.tunnel) this.#sink?.onRequestEnd('')
+    else if (this.#input !== Input.waiting) this.socket.destroySoon()
   }
 
   #checkBlocked(): boolean {
     if (!this.#writer.isBlocked) return true
-    if (!this.#blocked && this.#input !== Input.tunnel) {
-      this.#blocked = true
-      this.host.wheel.arm(this, this.host.limits.bodyIdleTimeoutMs)
-    }
+    if (!this.#blocked && this.#input !== Input.tunnel) this.#expectReading()
     return false
+  }
+
+  /** From now on the client has to take what was written, at a decent pace. */
+  #expectReading(): void {
+    const { clock, limits, wheel } = this.host
+    const now = clock.now()
+    this.#blocked = true
+    this.#writer.pace.begin(now)
+    wheel.arm(this, limits.bodyIdleTimeoutMs, now)
   }
 
   #onDrain(): void {
     if (this.#blocked) {
       this.#blocked = false
-      const { limits, wheel } = this.host
-      if (this.#input === Input.head) wheel.arm(this, limits.keepAliveTimeoutMs)
-      else if (this.#input !== Input.linger) wheel.cancel(this)
+      const isWaitedFor = this.#input === Input.discard || this.#input === Input.linger
+      if (isWaitedFor) this.host.wheel.arm(this, LINGER_TIMEOUT_MS)
+      else this.host.wheel.cancel(this)
+      if (this.#input === Input.body && this.#gate.isOpen) this.#expectBody()
+      else if (this.#input === Input.head) {
+        this.#gate.resume(PauseReason.unread)
+        this.#turnToNext()
+      }
     }
     this.#sink?.onClientDrain()
   }
 
-  onTimeout(): void {
-    if (this.#blocked) this.socket.destroy()
-    else if (this.#input === Input.head && this.#pending.length > 0) this.#refuse('head_timeout')
-    else if (this.#input === Input.head) this.#closeGently()
+  onTimeout(now: number): void {
+    const { limits, wheel } = this.host
+    if (this.#blocked && this.#writer.pace.keeps(now, limits)) {
+      wheel.arm(this, limits.bodyIdleTimeoutMs, now)
+    } else if (this.#blocked) this.socket.destroy()
     else if (this.#input === Input.body) this.#failRequest('body_timeout')
-    else if (this.#input === Input.discard) this.#closeGently()
+    else if (this.#input === Input.head && this.#pending.length > 0) this.#refuse('head_timeout')
+    else if (this.#input === Input.head || this.#input === Input.discard) this.#closeGently()
     else this.socket.destroy()
   }
 

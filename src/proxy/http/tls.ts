@@ -177,10 +177,15 @@ export function startTls(server: tls.Server, socket: net.Socket): void {
   server.emit('connection', socket)
 }
 
+/** The socket below a TLS connection that `startTls` began. */
+export function transportOf(socket: tls.TLSSocket): net.Socket {
+  return (socket as unknown as { _parent?: net.Socket })._parent ?? socket
+}
+
 /** What TLSSocket inherits and refuses: ends the TCP connection below with a RST. */
 function resetTransport(this: tls.TLSSocket): tls.TLSSocket {
-  const transport = (this as unknown as { _parent?: net.Socket })._parent
-  if (transport === undefined) this.destroy()
+  const transport = transportOf(this)
+  if (transport === this) this.destroy()
   else transport.resetAndDestroy()
   return this
 }
