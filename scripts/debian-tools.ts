@@ -8,6 +8,7 @@ export const testTools: Readonly<Record<string, string>> = {
   curl: 'curl',
   openssl: 'openssl',
   'redis-server': 'redis-server',
+  slowhttptest: 'slowhttptest',
 }
 
 /** The Debian package of each program that the benchmarks use, if it is there. */

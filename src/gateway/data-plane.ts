@@ -6,9 +6,10 @@ import type { Document } from '../config/schema.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import type { ErrorCode } from '../errors.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
+import { networkOf } from '../lib/ip-prefix-tree.ts'
 import { TimerWheel } from '../lib/timer-wheel.ts'
 import { type Certificates, loadCertificates } from '../proxy/http/tls.ts'
-import { INERT_STORE, NO_DOCUMENTS } from '../proxy/pipeline/inert-environment.ts'
+import { CountedFailures } from '../proxy/pipeline/failed-attempts.ts'
 import { KeptResources } from '../proxy/pipeline/kept-resources.ts'
 import type { PolicyDefinition, PolicyLog } from '../proxy/pipeline/policy.ts'
 import type { PoolEnvironment } from '../proxy/upstream/connection-pool.ts'
@@ -19,7 +20,9 @@ import {
 } from '../proxy/upstream/endpoint.ts'
 import { EndpointTable } from '../proxy/upstream/endpoint-table.ts'
 import { Service } from '../proxy/upstream/service.ts'
+import { DocumentFetcher } from '../state/document-fetcher.ts'
 import type { RemoteDocuments } from '../state/remote-documents.ts'
+import { SharedMemoryStore } from '../state/shared-memory-store.ts'
 import { type CertificateHolder, CertificateWatch } from './certificate-watch.ts'
 import { Listener, type ListenerHost } from './listener.ts'
 import { listenerKeys } from './listener-keys.ts'
@@ -44,13 +47,15 @@ export interface PlaneOptions {
   readonly threadIndex: number
   readonly policies: ReadonlyMap<string, PolicyDefinition>
   readonly log: PolicyLog
-  /** Fetches what policies follow on other servers; without it nothing ever comes. */
+  /** Fetches what policies follow on other servers; without it the plane does so itself. */
   readonly documents?: RemoteDocuments
   readonly clock?: Clock
 }
 
 const SLICE_MS = 5
 const READ_BUFFER_BYTES = 65536
+/** What one client of IPv6 usually has. */
+const CLIENT_IPV6_BITS = 64
 
 /** A compiled configuration with the certificates of its listeners, in their order. */
 interface Prepared {
@@ -74,6 +79,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   readonly #table: EndpointTable
   readonly #counters: PlaneCounters
   readonly #connectionCount: ConnectionCount
+  readonly #places: SharedMemoryStore
   readonly #services = new Map<string, Service>()
   readonly #prepared = new Map<number, Prepared>()
   /** By their keys: a configuration may list them in another order than the last. */
@@ -82,6 +88,8 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   #live: Snapshot | null = null
   #certificates: Prepared['certificates'] = []
   readonly #certificateWatch: CertificateWatch
+  /** Its own, when nobody gave it any. */
+  readonly #documents: DocumentFetcher
   readonly #state: SharedServices
   #draining = false
 
@@ -94,6 +102,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     this.#table = EndpointTable.attach(shared.endpoints, threadIndex, this.clock)
     this.#counters = new PlaneCounters(shared.metrics, threadIndex)
     this.#connectionCount = new ConnectionCount(shared.connections, threadIndex)
+    this.#places = new SharedMemoryStore(shared.store, threadIndex)
     this.#registry = new EndpointRegistry(this.#table)
     this.#pools = {
       wheel: this.wheel,
@@ -101,10 +110,14 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       table: this.#table,
       onDefect: (error) => this.onDefect(error),
     }
+    this.#documents = new DocumentFetcher(this.clock)
     this.#state = {
-      store: INERT_STORE,
-      failedAttempts: { mayTry: () => true, failed() {} },
-      documents: options.documents ?? NO_DOCUMENTS,
+      store: new SharedMemoryStore(shared.store, threadIndex, options.clock),
+      failedAttempts: new CountedFailures(
+        new SharedMemoryStore(shared.failedAttempts, threadIndex, options.clock),
+        this.clock,
+      ),
+      documents: options.documents ?? this.#documents,
       kept: new KeptResources(),
     }
     this.#certificateWatch = new CertificateWatch(() => this.#certificateHolders(), options.log)
@@ -209,6 +222,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       await new Promise((resolve) => setImmediate(resolve))
     }
     this.#live?.retire()
+    this.#documents.close()
     this.wheel.close()
   }
 
@@ -248,6 +262,18 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     this.#counters.thread.connectionClosed()
   }
 
+  admitFrom(ip: string): string | null {
+    const key = `connections from ${networkOf(ip, CLIENT_IPV6_BITS)}`
+    const { noRoom } = this.#places
+    if (this.#places.enter(key, this.live.document.limits.connectionsPerIpMax)) return key
+    // More addresses than can be counted are no reason to refuse one: all together are bounded as well.
+    return this.#places.noRoom > noRoom ? '' : null
+  }
+
+  releaseFrom(key: string): void {
+    this.#places.leave(key)
+  }
+
   ticketKeys(): Buffer {
     return this.#ticketKeys.take()
   }
@@ -261,6 +287,10 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   countRefused(code: ErrorCode, clientIp: string): void {
     this.#counters.error(code)
     this.#options.log.info({ code, client: clientIp }, 'request refused')
+  }
+
+  countTurnedAway(code: ErrorCode): void {
+    this.#counters.error(code)
   }
 
   // -------------------------------------------------------------------------------------------------

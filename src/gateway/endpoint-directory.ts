@@ -10,6 +10,7 @@ import type { EndpointSettings } from '../proxy/upstream/endpoint.ts'
 import { EndpointTable, type EndpointTableBuffers } from '../proxy/upstream/endpoint-table.ts'
 import { SlotRegistry } from '../proxy/upstream/slot-registry.ts'
 import type { EndpointsUpdate } from './data-plane.ts'
+import { type HealthChange, HealthWatch } from './health-watch.ts'
 
 interface Bounds {
   readonly minTtlMs: number
@@ -31,6 +32,7 @@ export class EndpointDirectory {
   readonly #wheel = new TimerWheel(systemClock)
   readonly #endpointSlots: SlotRegistry
   readonly #serviceSlots: SlotRegistry
+  readonly #health: HealthWatch
   readonly #names = new Map<string, Watched>()
   #services: readonly ServiceDocument[] = []
   /** Calls of `configure` under way: they return what is found meanwhile. */
@@ -39,22 +41,30 @@ export class EndpointDirectory {
   /**
    * @param onChange hears of addresses that change after `configure` returned.
    * @param onFailure hears of every look-up that failed; what was known stays, unless the name is gone.
+   * @param onHealth hears of endpoints that went out of use or came back.
    */
   constructor(
     buffers: EndpointTableBuffers,
     resolver: NameResolver,
     onChange: (update: EndpointsUpdate) => void,
     onFailure: (host: string, reason: string) => void,
+    onHealth: (change: HealthChange) => void = () => {},
   ) {
     // The last row of the table is the control plane's.
     const table = EndpointTable.attach(buffers, buffers.threadsMax - 1)
     this.#resolver = resolver
     this.#onChange = onChange
     this.#onFailure = onFailure
-    this.#endpointSlots = new SlotRegistry('endpoints', buffers.endpointsMax, (slot) =>
-      table.isQuiet(slot),
-    )
-    this.#serviceSlots = new SlotRegistry('services', buffers.servicesMax)
+    this.#health = new HealthWatch(table.health, this.#wheel, onHealth)
+    this.#endpointSlots = new SlotRegistry('endpoints', buffers.endpointsMax, (slot) => {
+      const isQuiet = table.isQuiet(slot)
+      if (isQuiet) table.health.clear(slot)
+      return isQuiet
+    })
+    this.#serviceSlots = new SlotRegistry('services', buffers.servicesMax, (slot) => {
+      table.health.clearService(slot)
+      return true
+    })
   }
 
   /**
@@ -87,11 +97,11 @@ export class EndpointDirectory {
   /** What is known now. */
   current(): EndpointsUpdate {
     const used = new Set<string>()
-    const services = this.#services.map((service) => ({
-      name: service.name,
-      slot: this.#serviceSlots.acquire(service.name),
-      endpoints: this.#endpointsOf(service, used),
-    }))
+    const services = this.#services.map((service) => {
+      const slot = this.#serviceSlots.acquire(service.name)
+      const endpoints = this.#endpointsOf(service, slot, used)
+      return { service, name: service.name, slot, endpoints }
+    })
     for (const key of [...this.#endpointSlots.keys()]) {
       if (!used.has(key)) this.#endpointSlots.release(key)
     }
@@ -99,10 +109,12 @@ export class EndpointDirectory {
     for (const name of [...this.#serviceSlots.keys()]) {
       if (!names.has(name)) this.#serviceSlots.release(name)
     }
-    return { services }
+    this.#health.configure(services)
+    return { services: services.map(({ name, slot, endpoints }) => ({ name, slot, endpoints })) }
   }
 
   close(): void {
+    this.#health.close()
     for (const { discovery } of this.#names.values()) discovery.stop()
     this.#names.clear()
     this.#wheel.close()
@@ -120,9 +132,13 @@ export class EndpointDirectory {
     return discovery.start()
   }
 
-  #endpointsOf(service: ServiceDocument, used: Set<string>): EndpointSettings[] {
+  #endpointsOf(
+    service: ServiceDocument,
+    serviceSlot: number,
+    used: Set<string>,
+  ): EndpointSettings[] {
     const endpoints: EndpointSettings[] = []
-    for (const { host, port, weight } of service.endpoints) {
+    for (const { host, port, weight, priority } of service.endpoints) {
       const addresses =
         isIP(host) === 0 ? (this.#names.get(host)?.discovery.addresses ?? []) : [host]
       for (const ip of addresses) {
@@ -136,9 +152,11 @@ export class EndpointDirectory {
           host: ip,
           port,
           weight,
+          priority,
           secure: service.tls !== null,
           serverName: service.tls === null ? '' : host,
           slot: this.#endpointSlots.acquire(key),
+          serviceSlot,
         })
       }
     }

@@ -5,10 +5,11 @@ import type { Document, DocumentInput } from '../config/schema.ts'
 import { hostPort } from '../lib/host-port.ts'
 import type { PolicyLog } from '../proxy/pipeline/policy.ts'
 import { SystemResolver } from '../proxy/upstream/discovery/resolver.ts'
+import type { CountFile } from '../state/count-file.ts'
 import { createDataPlane, type ThreadPlane } from './data-plane.ts'
 import { EndpointDirectory } from './endpoint-directory.ts'
 import { listenerKeys } from './listener-keys.ts'
-import { createSharedState } from './shared-state.ts'
+import { createSharedState, openCountFile, type SharedState } from './shared-state.ts'
 
 /** How a gateway is embedded. */
 export interface GatewayOptions extends LoadObjectOptions {
@@ -25,19 +26,23 @@ export interface GatewayAddress {
 /** A gateway in this process. */
 export class Gateway {
   readonly #plane: ThreadPlane
+  readonly #shared: SharedState
   readonly #directory: EndpointDirectory
   readonly #options: GatewayOptions
   #document: Document
   #generation = 0
   #addresses: readonly GatewayAddress[] = []
+  #counts: CountFile | null = null
 
   constructor(
     plane: ThreadPlane,
+    shared: SharedState,
     directory: EndpointDirectory,
     document: Document,
     options: GatewayOptions,
   ) {
     this.#plane = plane
+    this.#shared = shared
     this.#directory = directory
     this.#document = document
     this.#options = options
@@ -48,8 +53,12 @@ export class Gateway {
     return this.#addresses
   }
 
-  /** Binds the listeners and serves. @throws Error when an address cannot be bound. */
+  /** Binds the listeners and serves. @throws Error when an address or the file of state cannot be used. */
   async start(): Promise<void> {
+    const { log = SILENT } = this.#options
+    this.#counts = await openCountFile(this.#document, this.#shared, 0, (reason) =>
+      log.error({ reason }, 'the counts of quotas could not be written; it is tried again'),
+    )
     await this.#goLive(this.#document)
     const addresses: GatewayAddress[] = []
     const keys = listenerKeys(this.#document)
@@ -75,6 +84,9 @@ export class Gateway {
           'Close it and make another.',
       )
     }
+    if (document.state.file !== this.#document.state.file) {
+      throw new Error('state.file: a running gateway cannot change it. Close it and make another.')
+    }
     await this.#goLive(document)
     this.#document = document
   }
@@ -88,6 +100,8 @@ export class Gateway {
   async close(): Promise<void> {
     this.#directory.close()
     await this.#plane.close()
+    this.#counts?.close()
+    this.#counts = null
   }
 
   /** Connections, timers and exchanges by name. */
@@ -127,7 +141,7 @@ export async function createGateway(
     (update) => plane.updateEndpoints(update),
     (host, reason) => log.warn({ host, reason }, 'the name of an endpoint was not found'),
   )
-  return new Gateway(plane, directory, document, options)
+  return new Gateway(plane, shared, directory, document, options)
 }
 
 const nothing = (): void => {}

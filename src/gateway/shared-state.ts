@@ -1,7 +1,10 @@
 // What all threads of a gateway share, made once by the control plane and posted to each of them.
 import { randomFillSync } from 'node:crypto'
+import type { Document } from '../config/schema.ts'
 import { allocateMetrics, type MetricsBuffers } from '../observability/metrics.ts'
 import { EndpointTable, type EndpointTableBuffers } from '../proxy/upstream/endpoint-table.ts'
+import { CountFile } from '../state/count-file.ts'
+import { allocateStore, type StoreBuffers } from '../state/shared-memory-store.ts'
 import { TICKET_KEYS_BYTES } from './ticket-keys.ts'
 
 /** Everything shared; can be posted to a worker. */
@@ -13,7 +16,13 @@ export interface SharedState {
   readonly connections: SharedArrayBuffer
   /** TicketKeys, in shared memory. */
   readonly ticketKeys: Uint8Array
+  readonly store: StoreBuffers
+  /** A store of their own: whoever fails to sign in by the thousand crowds out nobody's limits. */
+  readonly failedAttempts: StoreBuffers
 }
+
+/** Addresses and identities whose failures are remembered at one time. */
+const FAILED_KEYS_MAX = 50_000
 
 /** Makes the shared state of `threads` data-plane threads. The control plane is row `threads`. */
 export function createSharedState(threads: number): SharedState {
@@ -22,7 +31,24 @@ export function createSharedState(threads: number): SharedState {
     metrics: allocateMetrics(threads + 1),
     connections: new SharedArrayBuffer((1 + threads) * Int32Array.BYTES_PER_ELEMENT),
     ticketKeys: randomFillSync(new Uint8Array(new SharedArrayBuffer(TICKET_KEYS_BYTES))),
+    store: allocateStore({ threads }),
+    failedAttempts: allocateStore({ threads, keysMax: FAILED_KEYS_MAX }),
   }
+}
+
+/**
+ * Reads the counts that outlived the last process and keeps them from now on, if the document names a
+ * file for them. Call it before any thread serves; `close` it when none does any more.
+ * @param threadIndex one that no thread has, or that of the calling one.
+ * @throws Error when the file cannot be used.
+ */
+export async function openCountFile(
+  { state: { file } }: Document,
+  shared: SharedState,
+  threadIndex: number,
+  onFailure: (reason: string) => void,
+): Promise<CountFile | null> {
+  return file === null ? null : await CountFile.open(file, shared.store, threadIndex, { onFailure })
 }
 
 /** Counts the open client connections of all threads against one bound. */

@@ -85,6 +85,24 @@ export function networkContains(outer: string, inner: string): boolean {
   return innerLength >= outerLength && commonBits(node, outerBits) === outerBits
 }
 
+/**
+ * A text that is the same for all addresses of an IPv6 network of `ipv6Bits` bits, however they are
+ * written, and another one for each IPv4 address. What is no address stands for itself.
+ */
+export function networkOf(ip: string, ipv6Bits: number): string {
+  if (ip.indexOf(':') < 0) return ip
+  const family = parseAddress(ip, ip.length, true)
+  if (family === 0) return ip
+  const word = words[0]!
+  if (family === 4)
+    return `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`
+  let text = ''
+  for (let index = 0; index < 4 && index * 32 < ipv6Bits; index++) {
+    text += `${((words[index]! & mask(ipv6Bits - index * 32)) >>> 0).toString(16)}:`
+  }
+  return text
+}
+
 function insertNode<T>(root: PrefixNode<T> | null, length: number, value: T): PrefixNode<T> {
   let parent: PrefixNode<T> | null = null
   let node = root

@@ -114,6 +114,26 @@ const SERVICE = metricsShape('service', ['service'], {
     help: 'Attempts after the first one of an exchange.',
     type: 'counter',
   },
+  retriesRefused: {
+    name: 'gatehouse_upstream_retries_refused_total',
+    help: 'Retries that the budget had no room for.',
+    type: 'counter',
+  },
+  ejections: {
+    name: 'gatehouse_upstream_ejections_total',
+    help: 'Endpoints taken out of use because requests failed there.',
+    type: 'counter',
+  },
+  circuitOpened: {
+    name: 'gatehouse_upstream_circuit_opened_total',
+    help: 'How often the breaker opened.',
+    type: 'counter',
+  },
+  circuitRefused: {
+    name: 'gatehouse_upstream_circuit_refused_total',
+    help: 'Requests that met the open breaker.',
+    type: 'counter',
+  },
   opened: {
     name: 'gatehouse_upstream_connections_opened_total',
     help: 'Connections opened to the service.',
@@ -150,6 +170,22 @@ export class ServiceMetrics extends Block {
 
   retry(): void {
     this.add(SERVICE.offsets.retries, 1)
+  }
+
+  retryRefused(): void {
+    this.add(SERVICE.offsets.retriesRefused, 1)
+  }
+
+  ejected(): void {
+    this.add(SERVICE.offsets.ejections, 1)
+  }
+
+  circuitOpened(): void {
+    this.add(SERVICE.offsets.circuitOpened, 1)
+  }
+
+  circuitRefused(): void {
+    this.add(SERVICE.offsets.circuitRefused, 1)
   }
 
   connectionOpened(): void {

@@ -192,8 +192,14 @@ class Simulation {
 function endpointAt(table: EndpointTable, slot: number): Endpoint {
   const host = `10.0.0.${slot}`
   const address = `${host}:80`
-  const place = { key: `simulated|${address}`, address, host, port: 80, slot }
-  return new Endpoint(table, { ...place, secure: false, serverName: host, weight: 1 })
+  const place = { key: `simulated|${address}`, address, host, port: 80, slot, serviceSlot: 0 }
+  return new Endpoint(table, {
+    ...place,
+    secure: false,
+    serverName: host,
+    weight: 1,
+    priority: 0,
+  })
 }
 
 function requestOf(user: string): BalancedRequest {

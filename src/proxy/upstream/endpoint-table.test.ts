@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { ManualClock } from '../../lib/clock.ts'
 import { Endpoint, EndpointRegistry, type EndpointSettings } from './endpoint.ts'
-import { EndpointTable, HEALTH_EJECTED, HEALTH_UNKNOWN, HEALTH_USABLE } from './endpoint-table.ts'
+import { EndpointTable } from './endpoint-table.ts'
 import { SlotRegistry } from './slot-registry.ts'
 
 const CAPACITY = { endpointsMax: 20, servicesMax: 2, threadsMax: 3 }
@@ -24,7 +24,9 @@ function settingsOf(slot: number, changes: Partial<EndpointSettings> = {}): Endp
     secure: false,
     serverName: '',
     weight: 1,
+    priority: 0,
     slot,
+    serviceSlot: 0,
     ...changes,
   }
 }
@@ -76,11 +78,8 @@ describe('endpoint table', () => {
     assert.equal(tables[2].connections(3), 7)
   })
 
-  test('health and turns are the same for all', () => {
+  test('turns are the same for all', () => {
     const [a, b] = threads()
-    assert.equal(b.health(1), HEALTH_UNKNOWN)
-    a.setHealth(1, HEALTH_USABLE)
-    assert.equal(b.health(1), HEALTH_USABLE)
     assert.deepEqual(
       [a.turns(1).next(), b.turns(1).next(), a.turns(0).next(), a.turns(1).next()],
       [0, 1, 0, 2],
@@ -176,14 +175,6 @@ describe('endpoint', () => {
     there.end(30, false)
     assert.equal(there.latencyMs() > 0, true)
     assert.ok(here.latencyMs() < 0, 'latency is each thread its own')
-  })
-
-  test('is available unless ejected', () => {
-    const [table, other] = threads()
-    const endpoint = new Endpoint(table, settingsOf(1))
-    assert.ok(endpoint.isAvailable())
-    other.setHealth(1, HEALTH_EJECTED)
-    assert.ok(!endpoint.isAvailable())
   })
 
   test('a rise in latency shows at once, a fall over time', () => {

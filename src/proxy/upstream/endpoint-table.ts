@@ -1,6 +1,7 @@
 // What all threads of a gateway must agree on about its endpoints: requests in flight, open
-// connections, who waits for one, health, and whose turn it is. Numbers in one SharedArrayBuffer.
+// connections, who waits for one, whose turn it is, and their health. Numbers in SharedArrayBuffers.
 import { type Clock, systemClock } from '../../lib/clock.ts'
+import { healthBytes, SharedHealth } from './health/shared-health.ts'
 
 /** How much room the table has; fixed for the life of the process. */
 export interface EndpointTableCapacity {
@@ -12,17 +13,8 @@ export interface EndpointTableCapacity {
 /** What another thread needs to attach to the same table; can be posted to a worker. */
 export interface EndpointTableBuffers extends EndpointTableCapacity {
   readonly cells: SharedArrayBuffer
+  readonly health: SharedArrayBuffer
 }
-
-/** Nobody has looked yet; requests may go there. */
-export const HEALTH_UNKNOWN = 0
-/** Requests may go there. */
-export const HEALTH_USABLE = 1
-/** No request goes there. */
-export const HEALTH_EJECTED = 2
-
-/** What is known of an endpoint's health, the same for all threads. */
-export type Health = typeof HEALTH_UNKNOWN | typeof HEALTH_USABLE | typeof HEALTH_EJECTED
 
 // Int32 cells in a cache line. Rows and turns begin on a line of their own, so that the one writer
 // of a row does not slow the writers of others down.
@@ -43,6 +35,7 @@ export class EndpointTable {
   readonly threadIndex: number
   readonly clock: Clock
   readonly buffers: EndpointTableBuffers
+  readonly health: SharedHealth
   readonly #cells: Int32Array
   readonly #stride: number
   readonly #threadsMax: number
@@ -53,7 +46,6 @@ export class EndpointTable {
   readonly #connectionTotals: number
   readonly #waitingTotals: number
   readonly #wake: number
-  readonly #health: number
   readonly #turns: number
   readonly #ownInFlight: number
   readonly #ownConnections: number
@@ -69,6 +61,7 @@ export class EndpointTable {
     this.threadIndex = threadIndex
     this.clock = clock
     this.buffers = buffers
+    this.health = new SharedHealth(buffers.health, buffers, threadIndex, clock)
     this.#cells = new Int32Array(buffers.cells)
     this.#stride = strideOf(endpointsMax)
     this.#threadsMax = threadsMax
@@ -79,8 +72,7 @@ export class EndpointTable {
     this.#connectionTotals = this.#waiting + rows
     this.#waitingTotals = this.#connectionTotals + this.#stride
     this.#wake = this.#waitingTotals + this.#stride
-    this.#health = this.#wake + this.#stride
-    this.#turns = this.#health + this.#stride
+    this.#turns = this.#wake + this.#stride
     const own = threadIndex * this.#stride
     this.#ownInFlight = this.#inFlight + own
     this.#ownConnections = this.#connections + own
@@ -96,9 +88,10 @@ export class EndpointTable {
     clock: Clock = systemClock,
   ): EndpointTable {
     const whole = { ...DEFAULT_CAPACITY, ...capacity }
-    const perSlot = strideOf(whole.endpointsMax) * (3 * whole.threadsMax + 4)
+    const perSlot = strideOf(whole.endpointsMax) * (3 * whole.threadsMax + 3)
     const cells = new SharedArrayBuffer((LINE + perSlot + whole.servicesMax * LINE) * 4)
-    return new EndpointTable({ ...whole, cells }, threadIndex, clock)
+    const health = new SharedArrayBuffer(healthBytes(whole))
+    return new EndpointTable({ ...whole, cells, health }, threadIndex, clock)
   }
 
   /** The same state, seen from the thread that writes row `threadIndex`. */
@@ -180,14 +173,6 @@ export class EndpointTable {
     return Atomics.load(this.#cells, this.#waitingTotals + slot)
   }
 
-  health(slot: number): Health {
-    return this.#cells[this.#health + slot] as Health
-  }
-
-  setHealth(slot: number, health: Health): void {
-    Atomics.store(this.#cells, this.#health + slot, health)
-  }
-
   /** Whose turn it is at the service: one counter for all threads. */
   turns(serviceSlot: number): SharedCounter {
     return new SharedCounter(this.#cells, this.#turns + serviceSlot * LINE)
@@ -200,6 +185,7 @@ export class EndpointTable {
 
   /** Gives back all that a dead thread held. Call it after the thread ended, before its index is used again. */
   releaseThread(threadIndex: number): void {
+    this.health.releaseThread(threadIndex)
     const cells = this.#cells
     const row = threadIndex * this.#stride
     for (let slot = 0; slot < this.buffers.endpointsMax; slot += 1) {

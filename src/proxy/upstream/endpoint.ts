@@ -1,6 +1,6 @@
 // One address of a service, with its live state as one thread sees it.
 import type { Clock } from '../../lib/clock.ts'
-import { type EndpointTable, HEALTH_EJECTED } from './endpoint-table.ts'
+import type { EndpointTable } from './endpoint-table.ts'
 
 /** What the configuration, or discovery, says of an endpoint. */
 export interface EndpointSettings {
@@ -17,8 +17,12 @@ export interface EndpointSettings {
   readonly serverName: string
   /** Its share relative to the others; above 0. */
   readonly weight: number
+  /** 0 is used first; those of a greater number only when too few of the smaller ones can be. */
+  readonly priority: number
   /** Its place in the EndpointTable. */
   readonly slot: number
+  /** The place of its service there. */
+  readonly serviceSlot: number
 }
 
 /** How long the memory of a latency lasts: after this time a past one counts 1/e. */
@@ -29,7 +33,7 @@ const FAILURE_LATENCY_MIN_MS = 100
 const FAILURE_LATENCY_MAX_MS = 10_000
 
 /**
- * Requests in flight and health are shared by all threads. The latency is this thread's own: it
+ * Requests in flight are shared by all threads. The latency is this thread's own: it
  * includes the delay of the thread's event loop, and a thread that stalls must not spoil what the
  * others know. What the others send there is seen at once, through the requests in flight.
  */
@@ -41,8 +45,12 @@ export class Endpoint {
   readonly secure: boolean
   readonly serverName: string
   readonly slot: number
-  /** Changes only when a configuration is applied. */
+  readonly serviceSlot: number
+  /** These two change only when a configuration is applied. */
   weight: number
+  priority: number
+  /** Whether requests may go there: what ServiceHealth made of the shared state. */
+  usable = true
   readonly #table: EndpointTable
   readonly #clock: Clock
   // Below 0 until an answer was seen.
@@ -57,7 +65,9 @@ export class Endpoint {
     this.secure = settings.secure
     this.serverName = settings.serverName
     this.slot = settings.slot
+    this.serviceSlot = settings.serviceSlot
     this.weight = settings.weight
+    this.priority = settings.priority
     this.#table = table
     this.#clock = table.clock
   }
@@ -106,11 +116,6 @@ export class Endpoint {
     const idleMs = this.#clock.now() - this.#observedAt
     return this.#latencyMs * Math.exp(-idleMs / LATENCY_MEMORY_MS)
   }
-
-  /** Whether requests may go there. */
-  isAvailable(): boolean {
-    return this.#table.health(this.slot) !== HEALTH_EJECTED
-  }
 }
 
 // Failing fast must not look like answering fast.
@@ -133,6 +138,7 @@ export class EndpointRegistry {
     const known = this.#endpoints.get(settings.key)
     if (known !== undefined && isSame(known, settings)) {
       known.weight = settings.weight
+      known.priority = settings.priority
       return known
     }
     const made = new Endpoint(this.#table, settings)
@@ -154,6 +160,7 @@ export class EndpointRegistry {
 function isSame(endpoint: Endpoint, settings: EndpointSettings): boolean {
   return (
     endpoint.slot === settings.slot &&
+    endpoint.serviceSlot === settings.serviceSlot &&
     endpoint.address === settings.address &&
     endpoint.secure === settings.secure &&
     endpoint.serverName === settings.serverName

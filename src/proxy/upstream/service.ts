@@ -2,8 +2,13 @@
 import type { ErrorCode } from '../../errors.ts'
 import type { BalancedRequest, Picker, PickerFactory, SharedTurns } from './balancers/balancer.ts'
 import { StickyPicker } from './balancers/sticky.ts'
+import { type BreakerSettings, CircuitBreaker } from './circuit-breaker.ts'
 import { ConnectionPool, type PoolEnvironment, type PoolSettings } from './connection-pool.ts'
+import type { DeadlineSettings } from './deadline.ts'
 import type { Endpoint } from './endpoint.ts'
+import { type HealthSettings, ServiceHealth } from './health/service-health.ts'
+import { backoffMs, type RetrySettings } from './retries.ts'
+import { RetryBudget } from './retry-budget.ts'
 import { EndpointTls, type UpstreamTls } from './upstream-tls.ts'
 
 /** Counts what a service answers; see observability. */
@@ -13,6 +18,14 @@ export interface ServiceCounters {
   /** Why an attempt failed. */
   error(code: ErrorCode): void
   retry(): void
+  /** The budget had no room for a retry. */
+  retryRefused(): void
+  /** This thread ejected an endpoint. */
+  ejected(): void
+  /** This thread opened the breaker. */
+  circuitOpened(): void
+  /** A request met the open breaker. */
+  circuitRefused(): void
   connectionOpened(): void
   queued(): void
   queueTimeout(): void
@@ -24,13 +37,29 @@ export interface HostHeader {
   readonly value: string | null
 }
 
+/** What is answered in place of a service whose breaker is open: a reply, or what another one says. */
+export type Fallback =
+  | { readonly service: Service }
+  | {
+      readonly status: number
+      readonly headers: Readonly<Record<string, readonly string[]>>
+      readonly body: string
+    }
+
 /** What the configuration says of a service, compiled. */
 export interface ServiceSettings {
   readonly name: string
   readonly pool: PoolSettings
   readonly queueTimeoutMs: number
-  /** Further attempts after the first. */
-  readonly retriesMax: number
+  /** From the beginning of an attempt to the answer's head, without the wait in a queue; 0: no such bound. */
+  readonly attemptTimeoutMs: number
+  readonly retries: RetrySettings
+  readonly health: HealthSettings
+  /** Statuses that say that the endpoint cannot serve. */
+  readonly failureStatuses: ReadonlySet<number>
+  readonly deadline: DeadlineSettings | null
+  readonly breaker: BreakerSettings | null
+  readonly fallback: Fallback | null
   readonly hostHeader: HostHeader
   /** For https endpoints, else null. */
   readonly tls: UpstreamTls | null
@@ -46,6 +75,12 @@ export class Service {
   #settings: ServiceSettings | null = null
   /** The first of those that hold the same, so that its sessions live on. */
   #tls: UpstreamTls | null = null
+  readonly budget: RetryBudget
+  /** Null: there is none, or no endpoint to protect. */
+  breaker: CircuitBreaker | null = null
+  readonly #health: ServiceHealth
+  /** What a pick leaves out besides those tried, during a slow start. */
+  readonly #skipped: Endpoint[] = []
   readonly #pools = new Map<Endpoint, ConnectionPool>()
   #endpoints: readonly Endpoint[] = []
   #picker: Picker | null = null
@@ -54,6 +89,8 @@ export class Service {
     this.name = name
     this.#random = random
     this.#environment = environment
+    this.#health = new ServiceHealth(environment.table.health)
+    this.budget = new RetryBudget(environment.table.health)
   }
 
   /** Those of the live snapshot. */
@@ -76,6 +113,15 @@ export class Service {
     if (tlsChanged) this.#tls = settings.tls
     this.#settings = settings
     this.#endpoints = endpoints
+    const { breaker, retries } = settings
+    const { health } = this.#environment.table
+    const first = endpoints[0]
+    this.#health.configure(settings.health, endpoints)
+    this.budget.configure(retries.budget, first?.serviceSlot ?? 0)
+    this.breaker =
+      breaker === null || first === undefined
+        ? null
+        : new CircuitBreaker(health, first.serviceSlot, breaker)
     const context = { turns, random: this.#random }
     this.#picker = endpoints.length === 0 ? null : settings.picker(endpoints, context)
     for (const [endpoint, pool] of this.#pools) {
@@ -88,7 +134,40 @@ export class Service {
 
   /** Where the next attempt goes; null when no endpoint is left to try. */
   pick(request: BalancedRequest, tried: readonly Endpoint[]): Endpoint | null {
-    return this.#picker === null ? null : this.#picker.pick(request, tried)
+    const picker = this.#picker
+    if (picker === null) return null
+    this.#health.update()
+    const picked = picker.pick(request, tried)
+    if (picked === null || !this.#health.isRamping) return picked
+    if (this.#health.takes(picked, this.#random())) return picked
+    const skipped = this.#skipped
+    for (let i = 0; i < tried.length; i++) skipped.push(tried[i]!)
+    skipped.push(picked)
+    const other = picker.pick(request, skipped)
+    skipped.length = 0
+    return other ?? picked
+  }
+
+  /** Whether an endpoint is left that requests may go to and that is not in `tried`. */
+  hasOther(tried: readonly Endpoint[], last: Endpoint | null): boolean {
+    this.#health.update()
+    const endpoints = this.#endpoints
+    for (let i = 0; i < endpoints.length; i++) {
+      const endpoint = endpoints[i]!
+      if (endpoint.usable && endpoint !== last && !tried.includes(endpoint)) return true
+    }
+    return false
+  }
+
+  /** An attempt is over, and says something of its endpoint; see Endpoint.end. */
+  ended(endpoint: Endpoint, latencyMs: number, failed: boolean): void {
+    endpoint.end(latencyMs, failed)
+    if (this.#health.note(endpoint, failed)) this.settings.counters.ejected()
+  }
+
+  /** How long to wait before retry number `retry` (1, 2, ...), in ms. */
+  backoffMs(retry: number): number {
+    return backoffMs(this.settings.retries, retry, this.#random())
   }
 
   /** The Set-Cookie value that keeps the caller at the endpoint; null where none is due. */

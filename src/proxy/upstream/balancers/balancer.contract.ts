@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { ManualClock } from '../../../lib/clock.ts'
 import { Endpoint } from '../endpoint.ts'
-import { EndpointTable, HEALTH_EJECTED, HEALTH_USABLE } from '../endpoint-table.ts'
+import { EndpointTable } from '../endpoint-table.ts'
 import type { BalancedRequest, Picker, PickerContext, PickerFactory } from './balancer.ts'
 
 /** Uniform numbers in [0, 1) that are the same for the same seed. */
@@ -38,7 +38,9 @@ export function endpointsOf(
       secure: false,
       serverName: host,
       weight,
+      priority: 0,
       slot,
+      serviceSlot: 0,
     })
   })
   return { table, endpoints }
@@ -88,7 +90,7 @@ export function balancerContract(name: string, factory: PickerFactory): void {
         // Each digit to the base of 3: usable, ejected or tried.
         const states = endpoints.map((_, index) => Math.floor(mask / 3 ** index) % 3)
         states.forEach((state, slot) => {
-          table.setHealth(slot, state === 1 ? HEALTH_EJECTED : HEALTH_USABLE)
+          endpoints[slot]!.usable = state !== 1
         })
         const tried = endpoints.filter((_, index) => states[index] === 2)
         for (let id = 0; id < 40; id += 1) {
@@ -115,7 +117,7 @@ export function balancerContract(name: string, factory: PickerFactory): void {
     test('the load of an ejected endpoint goes to all others, not to one', () => {
       const { table, endpoints } = endpointsOf(new Array(6).fill(1))
       const picker = factory(endpoints, contextOf(table))
-      table.setHealth(2, HEALTH_EJECTED)
+      endpoints[2]!.usable = false
       const seen = counts(picker, endpoints, 30_000)
       assert.equal(seen[2], 0)
       for (const index of [0, 1, 3, 4, 5]) {

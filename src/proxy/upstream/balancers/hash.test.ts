@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Endpoint } from '../endpoint.ts'
-import { HEALTH_EJECTED, HEALTH_USABLE } from '../endpoint-table.ts'
 import { contextOf, endpointsOf, requestOf } from './balancer.contract.ts'
 import type { BalancedRequest } from './balancer.ts'
 import { hash } from './hash.ts'
@@ -34,7 +33,7 @@ describe('hash', () => {
     const { table, endpoints } = endpointsOf(new Array(10).fill(1))
     const picker = hash({ by: 'path' })(endpoints, contextOf(table))
     const before = Array.from({ length: KEYS }, (_, id) => picker.pick(requestOf(id), []))
-    table.setHealth(4, HEALTH_EJECTED)
+    endpoints[4]!.usable = false
     const took = endpoints.map(() => 0)
     before.forEach((endpoint, id) => {
       const now = picker.pick(requestOf(id), [])!
@@ -45,7 +44,7 @@ describe('hash', () => {
     for (const count of took.filter((_, slot) => slot !== 4)) {
       assert.ok(Math.abs(count / moved - 1 / 9) < 0.04, `uneven heirs: ${took}`)
     }
-    table.setHealth(4, HEALTH_USABLE)
+    endpoints[4]!.usable = true
     before.forEach((endpoint, id) => {
       assert.equal(picker.pick(requestOf(id), []), endpoint)
     })
@@ -101,6 +100,7 @@ describe('hash', () => {
       ({ key, host, slot }) =>
         new Endpoint(table, {
           ...{ key, host, slot, port: 80, secure: false, serverName: '', weight: 1 },
+          ...{ priority: 0, serviceSlot: 0 },
           address: 'shop.test:80',
         }),
     )

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import { Worker } from 'node:worker_threads'
-import { EndpointTable, HEALTH_EJECTED } from '../endpoint-table.ts'
+import { EndpointTable } from '../endpoint-table.ts'
 import { contextOf, endpointsOf, requestOf } from './balancer.contract.ts'
 import { roundRobin } from './round-robin.ts'
 
@@ -60,8 +60,8 @@ describe('round robin', () => {
   test('the turns of two ejected neighbours are shared to within one by all others', () => {
     const { table, endpoints } = endpointsOf([1, 1, 1, 1, 1])
     const picker = roundRobin(endpoints, contextOf(table))
-    table.setHealth(1, HEALTH_EJECTED)
-    table.setHealth(2, HEALTH_EJECTED)
+    endpoints[1]!.usable = false
+    endpoints[2]!.usable = false
     const counts = endpoints.map(() => 0)
     for (let id = 0; id < 1000; id += 1) counts[picker.pick(requestOf(id), [])!.slot]! += 1
     assert.equal(counts[1]! + counts[2]!, 0)

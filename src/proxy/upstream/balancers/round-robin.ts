@@ -39,7 +39,7 @@ class RoundRobinPicker implements Picker {
     // the turns of all others.
     if (tried.length === 0) {
       const endpoint = this.#endpoints[schedule[this.#turns.next() % schedule.length]!]!
-      if (endpoint.isAvailable()) return endpoint
+      if (endpoint.usable) return endpoint
     }
     return this.#next(tried)
   }

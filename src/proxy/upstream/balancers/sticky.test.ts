@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Endpoint } from '../endpoint.ts'
-import { type EndpointTable, HEALTH_EJECTED } from '../endpoint-table.ts'
+import type { EndpointTable } from '../endpoint-table.ts'
 import { contextOf, endpointsOf, requestOf } from './balancer.contract.ts'
 import type { BalancedRequest } from './balancer.ts'
 import { pickerFactory } from './registry.ts'
@@ -53,7 +53,7 @@ describe('sticky', () => {
     const request = withCookie(tokenIn(picker.cookieFor(endpoints[1]!, withCookie(null))))
     assert.equal(picker.pick(request, []), endpoints[1])
     assert.notEqual(picker.pick(request, [endpoints[1]!]), endpoints[1])
-    table.setHealth(1, HEALTH_EJECTED)
+    endpoints[1]!.usable = false
     const other = picker.pick(request, [])!
     assert.notEqual(other, endpoints[1])
     assert.notEqual(picker.cookieFor(other, request), null)
