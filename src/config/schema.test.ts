@@ -56,6 +56,8 @@ describe('the shortest configuration', () => {
         },
       ],
       limits: { ...limits, connectionsMax: 10_000, connectionsPerIpMax: 5_000, trailers: [] },
+      consumers: [],
+      state: { file: null },
       services: [
         {
           name: 'http://127.0.0.1:4001',

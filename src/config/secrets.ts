@@ -1,6 +1,6 @@
 // Which values of a document nobody may be shown, and how they are hidden.
 import type { Resolved } from './references.ts'
-import type { Document } from './schema.ts'
+import type { Document, PolicyUse } from './schema.ts'
 
 /** What is shown in the place of a secret. */
 const MASK = '***'
@@ -33,8 +33,12 @@ export function secretPointers(document: Document, references: Resolved['values'
   // A policy's schema may have turned its secret into something else: then all its settings are hidden.
   const changed = [...references].filter(([, found]) => found.some((value) => !seen.has(value)))
   const policies = new Set(changed.flatMap(([path]) => path.split(/[.[\]]+/)))
-  walkUses(document, (policy, pointer) => {
-    if (policies.has(policy)) pointers.add(`${pointer}/settings`)
+  walkUses(document, ({ policy, settings }, pointer) => {
+    const place = `${pointer}/settings`
+    if (policies.has(policy)) pointers.add(place)
+    walkText(settings, place, (_, at) => {
+      if (SECRET_SETTING.test(at)) pointers.add(at)
+    })
   })
   return [...pointers]
 }
@@ -79,13 +83,15 @@ function walkText(
   }
 }
 
-function walkUses(document: Document, visit: (policy: string, pointer: string) => void): void {
-  for (const [index, use] of document.use.entries()) visit(use.policy, `/use/${index}`)
+function walkUses(document: Document, visit: (use: PolicyUse, pointer: string) => void): void {
+  for (const [index, use] of document.use.entries()) visit(use, `/use/${index}`)
   for (const [routeIndex, route] of document.routes.entries()) {
-    for (const [index, use] of route.use.entries())
-      visit(use.policy, `/routes/${routeIndex}/use/${index}`)
+    for (const [index, use] of route.use.entries()) visit(use, `/routes/${routeIndex}/use/${index}`)
   }
 }
+
+/** The names under which policies take secrets: `secret`, `clientSecret`, `sessionToken`, `key`, a header's value. */
+const SECRET_SETTING = /\/(\w*(secret|password)\w*|\w+Token|key|header\/value)(\/\d+)?$/i
 
 const SECRET_PLACE = /^consumers\b|(secret|password|passwd|token|credential|htpasswd)|\bkeys?\b/i
 

@@ -9,6 +9,7 @@ import { after, describe, test } from 'node:test'
 import { hash } from '@node-rs/bcrypt'
 import { stringify } from 'yaml'
 import { loadDocument } from '../../src/config/load.ts'
+import { loadObject } from '../../src/config/load-object.ts'
 import { maskSecrets } from '../../src/config/secrets.ts'
 import { main } from '../../src/control/cli/cli.ts'
 import { makePaint } from '../../src/control/cli/terminal.ts'
@@ -261,6 +262,8 @@ for (const [name, one] of Object.entries(cases)) {
         [],
       )
       writings.add('/config', JSON.stringify(maskSecrets(document!)))
+      const inline = await loadObject(inPlace(written, one.env) as never)
+      writings.add('/config', JSON.stringify(maskSecrets(inline.document)))
       for (const fields of one.requests) {
         const headers = fields.split('\r\n').flatMap((line) => ['-H', line])
         await command(writings, 'explain', 'GET', one.target ?? '/', ...headers)
