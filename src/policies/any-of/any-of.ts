@@ -10,7 +10,7 @@ type Written<Definition> =
     : never
 
 /** One entry of `of`, parsed. */
-interface AlternativeUse {
+export interface AlternativeUse {
   readonly policy: string
   readonly settings: unknown
 }
