@@ -225,7 +225,9 @@ const EXCUSES: Partial<Record<ErrorCode, (node: NodeMessage, raw: string) => boo
     (valuesOf(node.fields, 'transfer-encoding').length > 0 && node.version === '1.0') ||
     node.fields.some(
       (name, i) =>
-        i % 2 === 0 && /^(content_length|transfer[-_]encoding)$/i.test(name) && name.includes('_'),
+        i % 2 === 0 &&
+        /^(content[^0-9a-z]length|transfer[^0-9a-z]encoding)$/i.test(name) &&
+        !name.includes('-'),
     ),
   bad_connection: (node) =>
     valuesOf(node.fields, 'connection').some((value) =>
