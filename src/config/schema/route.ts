@@ -219,7 +219,9 @@ export function routeSchema(context: SchemaContext, use: UseSchema) {
           encodedPercent: z
             .boolean()
             .prefault(false)
-            .describe('Lets `%25` before `2e`, `2f` or `5c` pass (a doubly encoded dot or slash).'),
+            .describe(
+              'Lets `%25` before `25`, `2e`, `2f` or `5c` pass (a dot or slash that is encoded more than once).',
+            ),
         })
         .prefault({})
         .describe(
