@@ -140,6 +140,7 @@ export async function createGateway(
     new SystemResolver(),
     (update) => plane.updateEndpoints(update),
     (host, reason) => log.warn({ host, reason }, 'the name of an endpoint was not found'),
+    (change) => log.warn({ ...change }, 'the health of an endpoint changed'),
   )
   return new Gateway(plane, shared, directory, document, options)
 }

@@ -70,6 +70,8 @@ export class ControlPlane implements ControlView {
       new SystemResolver(),
       (update) => void this.#threads.updateEndpoints(update),
       (host, reason) => options.report(`the name ${host} was not found (${reason})`),
+      ({ endpoint, state, reason }) =>
+        options.report(`${endpoint} is ${state}${reason === '' ? '' : `: ${reason}`}`),
     )
     this.#threads = new DataThreads({
       count,
