@@ -2,7 +2,7 @@
 // never more on the way than a bound.
 import type { LogSink } from './log.ts'
 
-const BATCH_LENGTH = 16_384
+const BATCH_LENGTH = 65_536
 const BATCH_DELAY_MS = 5
 const PENDING_MAX = 1_048_576
 

@@ -47,7 +47,7 @@ export class LogWriter implements LogSink {
     const waiting = this.#stream.writableLength
     if (this.#isBroken || this.#stream.destroyed || waiting + text.length > this.#waitingBytesMax) {
       this.#onDropped?.(lines)
-    } else this.#stream.write(text)
+    } else this.#stream.write(text, 'latin1')
   }
 
   /** Resolves when everything is written, or nothing more can be, or after `timeoutMs`. */

@@ -22,6 +22,9 @@ for (const char of "!#$%&'*+-.^_`|~0123456789") TOKEN[char.charCodeAt(0)] = 1
 for (let code = 0x41; code <= 0x5a; code++) TOKEN[code] = TOKEN[code | 0x20] = 1
 VALUE[0x09] = 1
 for (let code = 0x20; code <= 0xff; code++) if (code !== 0x7f) VALUE[code] = 1
+/** Long values (tokens, cookies) are read by an expression, which takes half the time of a loop. */
+const NOT_VALUE = /[^\t\x20-\x7e\x80-\xff]/g
+const LOOPED_LENGTH_MAX = 48
 
 /** Fields that Connection may not name: without them the request would mean something else. */
 const PROTECTED_FIELDS: ReadonlySet<string> = new Set([
@@ -173,7 +176,12 @@ function parseFields(
     let code = raw.charCodeAt(valueStart)
     while (code === 0x20 || code === 0x09) code = raw.charCodeAt(++valueStart)
     let lineEnd = valueStart
-    while (VALUE[code] === 1) code = raw.charCodeAt(++lineEnd)
+    const looped = valueStart + LOOPED_LENGTH_MAX
+    while (VALUE[code] === 1 && lineEnd < looped) code = raw.charCodeAt(++lineEnd)
+    if (lineEnd === looped) {
+      lineEnd = valueEndAfter(raw, lineEnd)
+      code = raw.charCodeAt(lineEnd)
+    }
     if (code !== 0x0d || raw.charCodeAt(lineEnd + 1) !== 0x0a || lineEnd > end) return 'bad_header'
     let valueEnd = lineEnd
     while (valueEnd > valueStart && isBlank(raw.charCodeAt(valueEnd - 1))) valueEnd--
@@ -184,6 +192,12 @@ function parseFields(
   }
   head.fieldsEnd = i
   return i === end ? null : 'bad_header'
+}
+
+/** Where a value ends that goes on at `start`: at the first byte that it may not hold. */
+function valueEndAfter(raw: string, start: number): number {
+  NOT_VALUE.lastIndex = start
+  return NOT_VALUE.test(raw) ? NOT_VALUE.lastIndex - 1 : raw.length
 }
 
 function isBlank(code: number): boolean {
