@@ -83,7 +83,7 @@ describe('a batcher', () => {
     assert.equal(posted.length, 0)
     while (posted.length === 0) await turn()
     assert.deepEqual(posted[0], { text: '{"a":1}\n{"b":2}\n', lines: 2 })
-    const long = 'x'.repeat(6_000)
+    const long = 'x'.repeat(24_000)
     for (let count = 0; count < 3; count++) lines.line(long)
     assert.equal(posted.length, 2)
     assert.equal(posted[1]!.lines, 3)
