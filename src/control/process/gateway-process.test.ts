@@ -12,6 +12,7 @@ import {
   Load,
   RunningGateway,
   type RunSettings,
+  stop,
 } from './running-gateway.test-support.ts'
 
 const ONE_ROUTE = 'routes: [{ path: /*, respond: { status: 200 } }]\n'
@@ -172,7 +173,7 @@ describe('crashes', () => {
   test('connections that waited when the gateway process was killed are served by the next', () =>
     withGateway({}, async (gateway) => {
       const { pid } = await ask(gateway.port)
-      process.kill(pid, 'SIGSTOP')
+      await stop(pid)
       const waiting = Array.from({ length: 8 }, () => new Connection(gateway.port))
       await Promise.all(waiting.map((connection) => connection.connected()))
       const answers = Promise.all(waiting.map((connection) => connection.ask('/')))

@@ -154,6 +154,19 @@ export function childrenOf(pid: number): number[] {
   return found
 }
 
+/** Stops a process; resolves when none of its threads runs any more, which takes a busy machine a while. */
+export async function stop(pid: number): Promise<void> {
+  process.kill(pid, 'SIGSTOP')
+  const isStopped = (thread: string): boolean => {
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T')
+  }
+  await eventually(
+    () => readdirSync(`/proc/${pid}/task`).every(isStopped),
+    () => `process ${pid} to stop`,
+  )
+}
+
 /** One connection to the gateway. */
 export class Connection {
   readonly socket: net.Socket
