@@ -89,7 +89,8 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   #certificates: Prepared['certificates'] = []
   readonly #certificateWatch: CertificateWatch
   /** Its own, when nobody gave it any. */
-  readonly #documents: DocumentFetcher
+  /** Its own, when nobody fetches for it. */
+  readonly #documents: DocumentFetcher | null
   readonly #state: SharedServices
   #draining = false
 
@@ -110,14 +111,14 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       table: this.#table,
       onDefect: (error) => this.onDefect(error),
     }
-    this.#documents = new DocumentFetcher(this.clock)
+    this.#documents = options.documents === undefined ? new DocumentFetcher(this.clock) : null
     this.#state = {
       store: new SharedMemoryStore(shared.store, threadIndex, options.clock),
       failedAttempts: new CountedFailures(
         new SharedMemoryStore(shared.failedAttempts, threadIndex, options.clock),
         this.clock,
       ),
-      documents: options.documents ?? this.#documents,
+      documents: options.documents ?? this.#documents!,
       kept: new KeptResources(),
     }
     this.#certificateWatch = new CertificateWatch(() => this.#certificateHolders(), options.log)
@@ -222,7 +223,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       await new Promise((resolve) => setImmediate(resolve))
     }
     this.#live?.retire()
-    this.#documents.close()
+    this.#documents?.close()
     this.wheel.close()
   }
 

@@ -6,27 +6,15 @@ import fc from 'fast-check'
 import { propertyOptions } from '../../../test/support/property.ts'
 import { HOP_FIELDS, passedFields } from './compose-head.ts'
 import { IdentityFields } from './identity-fields.ts'
-import type { HttpLimits } from './limits.ts'
+import { TEST_LIMITS } from './limits.test-support.ts'
 import type { RequestHead } from './message-head.ts'
 import { parseRequestHead } from './parse-head.ts'
 
-const LIMITS: HttpLimits = {
-  targetBytesMax: 1024,
-  headBytesMax: 65536,
-  headersMax: 100,
-  bodyBytesMax: 1,
-  headTimeoutMs: 1,
-  bodyIdleTimeoutMs: 1,
-  bodyBytesPerSecondMin: 0,
-  bodyRateGraceMs: 1,
-  keepAliveTimeoutMs: 1,
-  requestsPerConnectionMax: 1,
-}
 const NAMES = ['X-User', 'X-Consumer-Groups', 'x_tenant', 'Sub', 'X-2fa-Level']
 
 function headWith(...lines: string[]): RequestHead {
   const raw = `${['GET / HTTP/1.1', 'Host: a', ...lines].join('\r\n')}\r\n\r\n`
-  const head = parseRequestHead(raw, LIMITS)
+  const head = parseRequestHead(raw, TEST_LIMITS)
   assert.ok(typeof head !== 'string', `${head}`)
   return head
 }

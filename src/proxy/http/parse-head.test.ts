@@ -1,18 +1,16 @@
 // Field values of every length: which bytes they may hold does not depend on how long they are.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { TEST_LIMITS } from './limits.test-support.ts'
 import { parseRequestHead } from './parse-head.ts'
-
-const LIMITS = {
-  targetBytesMax: 8_192,
-  headBytesMax: 32_768,
-  headersMax: 100,
-} as Parameters<typeof parseRequestHead>[1]
 
 const LENGTHS = [1, 2, 46, 47, 48, 49, 50, 96, 97, 500]
 
 function parse(value: string) {
-  return parseRequestHead(`GET / HTTP/1.1\r\nHost: a\r\nX: ${value}\r\nY: last\r\n\r\n`, LIMITS)
+  return parseRequestHead(
+    `GET / HTTP/1.1\r\nHost: a\r\nX: ${value}\r\nY: last\r\n\r\n`,
+    TEST_LIMITS,
+  )
 }
 
 test('a value may hold every visible byte, space, tab and obs-text, and is read whole', () => {
