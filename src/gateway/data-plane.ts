@@ -72,6 +72,7 @@ export function createDataPlane(options: PlaneOptions): ThreadPlane {
 export class ThreadPlane implements DataPlane, ListenerHost {
   readonly clock: Clock
   readonly wheel: TimerWheel
+  readonly readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
   readonly #ticketKeys: TicketKeys
   readonly #options: PlaneOptions
   readonly #pools: PoolEnvironment
@@ -88,7 +89,6 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   #live: Snapshot | null = null
   #certificates: Prepared['certificates'] = []
   readonly #certificateWatch: CertificateWatch
-  /** Its own, when nobody gave it any. */
   /** Its own, when nobody fetches for it. */
   readonly #documents: DocumentFetcher | null
   readonly #state: SharedServices
@@ -107,7 +107,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     this.#registry = new EndpointRegistry(this.#table)
     this.#pools = {
       wheel: this.wheel,
-      readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
+      readBuffer: this.readBuffer,
       table: this.#table,
       onDefect: (error) => this.onDefect(error),
     }

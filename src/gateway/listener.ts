@@ -29,6 +29,8 @@ import type { ListenSource } from './plane.ts'
 export interface ListenerHost {
   readonly clock: Clock
   readonly wheel: TimerWheel
+  /** Lent to every connection of the thread for the time of one read. */
+  readonly readBuffer: Buffer
   /** The live snapshot. */
   readonly live: RunContext
   /** Takes a place among the gateway's connections; false when none is left. */
@@ -55,6 +57,7 @@ export class Listener implements ConnectionHost<ServerConnection> {
   limits: HttpLimits
   readonly wheel: TimerWheel
   readonly clock: Clock
+  readonly readBuffer: Buffer
   readonly #connections = new Set<ServerConnection>()
   /** Everything accepted and not closed, TLS handshakes included. */
   readonly #sockets = new Set<net.Socket>()
@@ -75,6 +78,7 @@ export class Listener implements ConnectionHost<ServerConnection> {
     this.#host = host
     this.wheel = host.wheel
     this.clock = host.clock
+    this.readBuffer = host.readBuffer
     this.#scheme = document.scheme
     this.limits = document.limits
     this.configure(document, certificates)

@@ -1,37 +1,38 @@
 // Overwrites the memory that a socket lends to its reader as soon as the reader has returned. What is
 // still needed then must have been copied or written out; if not, tests that compare bytes see these.
 import net from 'node:net'
-import tls from 'node:tls'
+// It looks at what a socket is made of, and has to do so before that changes here.
+import '../../src/proxy/http/lent-reads.ts'
 
 const MARK = 0x21
 
-interface Lending {
-  onread?: { buffer: Uint8Array; callback: (size: number, buffer: Uint8Array) => boolean }
-}
+type Callback = (this: net.Socket, size: number, buffer: Uint8Array) => boolean
 
-/** How many reads were overwritten so far. */
-export const lent = { overwritten: 0 }
+/** How many reads were overwritten so far: of sockets that were opened, and of accepted ones. */
+export const lent = { opened: 0, accepted: 0 }
 
-function overwriting(options: Lending): Lending {
-  const { onread } = options
-  if (onread === undefined) return options
-  const callback = (size: number, buffer: Uint8Array): boolean => {
+function overwriting(callback: Callback): Callback {
+  return function (size, buffer) {
     try {
-      return onread.callback(size, buffer)
+      return callback.call(this, size, buffer)
     } finally {
       buffer.fill(MARK, 0, size)
-      lent.overwritten++
+      if ((this as { server?: unknown }).server === null) lent.opened++
+      else lent.accepted++
     }
   }
-  return { ...options, onread: { buffer: onread.buffer, callback } }
 }
 
-for (const module of [net, tls] as { connect: (...args: never[]) => unknown }[]) {
-  const connect = module.connect as (...args: unknown[]) => unknown
-  module.connect = (...args: unknown[]) => {
-    const [options, ...rest] = args
-    return typeof options === 'object' && options !== null
-      ? connect.call(module, overwriting(options as Lending), ...rest)
-      : connect.apply(module, args)
-  }
-}
+const symbols = Object.getOwnPropertySymbols(new net.Socket())
+const key = symbols.find(({ description }) => description === 'kBufferCb')
+if (key === undefined) throw new Error('sockets no longer keep their `onread` under kBufferCb')
+const callbacks = new WeakMap<net.Socket, Callback>()
+Object.defineProperty(net.Socket.prototype, key, {
+  get(this: net.Socket) {
+    return callbacks.get(this) ?? null
+  },
+  set(this: net.Socket, callback: Callback | null) {
+    if (callback === null) callbacks.delete(this)
+    else callbacks.set(this, overwriting(callback))
+  },
+})

@@ -11,6 +11,8 @@ export interface ConnectionHost<Connection> {
   readonly limits: HttpLimits
   readonly wheel: TimerWheel
   readonly clock: Clock
+  /** Lent to every connection of the thread for the time of one read. */
+  readonly readBuffer: Buffer
   /** A request has arrived; returns what takes it from here. */
   begin(connection: Connection, head: RequestHead): RequestSink
   /** Bytes that are no request: returns the complete answer, in latin1. */

@@ -4,6 +4,18 @@ import { hasBareLineBreak } from './chunked-decoder.ts'
 
 const HEAD_END = Buffer.from('\r\n\r\n')
 
+/** Where a head begins: one empty line before it is tolerated (RFC 9112 2.2). */
+export function headStart(data: Buffer): number {
+  return data[0] === 0x0d && data[1] === 0x0a ? 2 : 0
+}
+
+/** Where the head in the first `size` bytes ends; -1 when it is not whole, or too large. */
+export function wholeHeadEnd(data: Buffer, size: number, headBytesMax: number): number {
+  const start = headStart(data)
+  const end = data.indexOf(HEAD_END, start) + 4
+  return end >= start + 4 && end <= size && end - start <= headBytesMax ? end : -1
+}
+
 /**
  * @param start where the head begins.
  * @param searched how much of `data` was looked through before.

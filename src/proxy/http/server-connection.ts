@@ -7,9 +7,9 @@ import { BodyReader } from './body-reader.ts'
 import type { BodySink } from './chunked-decoder.ts'
 import { plainAddress } from './client-address.ts'
 import type { ConnectionHost } from './connection-host.ts'
-import { findHeadEnd } from './head-end.ts'
+import { findHeadEnd, headStart, wholeHeadEnd } from './head-end.ts'
+import { readSocket } from './lent-reads.ts'
 import { FIRST_REQUEST_WAIT_MS, LINGER_BYTES_MAX, LINGER_TIMEOUT_MS } from './limits.ts'
-import type { RequestHead } from './message-head.ts'
 import { parseRequestHead } from './parse-head.ts'
 import type { ClientAddress } from './proxy-protocol.ts'
 import { PauseReason, ReadGate } from './read-gate.ts'
@@ -61,13 +61,10 @@ export class ServerConnection extends WheelTimer implements BodySink {
     this.tlsVersion = tlsVersion
     this.clientIp = client?.ip ?? plainAddress(socket.remoteAddress ?? '')
     this.clientPort = client?.port ?? socket.remotePort ?? 0
-    socket.on('data', (data: Buffer) => {
-      try {
-        this.#onData(data)
-      } catch (error) {
-        host.onDefect(error)
-        socket.destroy()
-      }
+    readSocket(socket, host.readBuffer, {
+      onOwned: (data) => this.#onData(data),
+      onLent: (data, size) => this.#onLent(data, size),
+      onDefect: (error) => host.onDefect(error),
     })
     socket.on('end', () => this.#onEnd())
     socket.on('drain', () => this.#onDrain())
@@ -193,6 +190,15 @@ export class ServerConnection extends WheelTimer implements BodySink {
     else this.host.wheel.arm(this, FIRST_REQUEST_WAIT_MS)
   }
 
+  /** Nothing that outlives the call stays in lent memory: all of it is read here, or copied. */
+  #onLent(data: Buffer, size: number): void {
+    const { limits } = this.host
+    const isFresh = this.#input === Input.head && this.#pending.length === 0
+    const end = isFresh ? wholeHeadEnd(data, size, limits.headBytesMax) : -1
+    if (end === -1) this.#onData(Buffer.from(data.subarray(0, size)))
+    else this.#begin(data, end, end === size ? EMPTY : Buffer.from(data.subarray(end, size)))
+  }
+
   #onData(data: Buffer): void {
     if (this.#input === Input.head) {
       this.#readHead(joined(this.#pending, data), this.#pending.length)
@@ -219,9 +225,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
 
   #readHead(data: Buffer, searched: number): void {
     const { limits, wheel } = this.host
-    // One empty line before a request is tolerated (RFC 9112 2.2).
-    const start = data[0] === 0x0d && data[1] === 0x0a ? 2 : 0
-    const end = findHeadEnd(data, start, searched, limits.headBytesMax)
+    const end = findHeadEnd(data, headStart(data), searched, limits.headBytesMax)
     if (typeof end === 'string') this.#refuse(end)
     else if (end === -1) {
       if (this.#pending.length === 0) wheel.arm(this, limits.headTimeoutMs)
@@ -229,28 +233,31 @@ export class ServerConnection extends WheelTimer implements BodySink {
       this.#gate.resume(PauseReason.pipelined)
     } else {
       this.#pending = EMPTY
-      const head = parseRequestHead(data.toString('latin1', start, end), limits)
-      if (typeof head === 'string') this.#refuse(head)
-      else this.#begin(head, data, end)
+      this.#begin(data, end, end === data.length ? EMPTY : data.subarray(end))
     }
   }
 
-  #begin(head: RequestHead, data: Buffer, bodyStart: number): void {
+  /** @param rest what came behind the head. */
+  #begin(data: Buffer, end: number, rest: Buffer): void {
     const { host } = this
+    const head = parseRequestHead(data.toString('latin1', headStart(data), end), host.limits)
+    if (typeof head === 'string') {
+      this.#refuse(head)
+      return
+    }
     host.wheel.cancel(this)
     this.#requests++
     const isLast = this.#requests >= host.limits.requestsPerConnectionMax
     if (isLast || !head.keepAlive) this.closing = true
     this.#body.begin(head.isChunked, Math.max(0, head.contentLength))
     this.#input = this.#body.isDone ? Input.waiting : Input.body
-    const rest = bodyStart < data.length ? data.subarray(bodyStart) : null
     // What follows a complete request is the next: kept, unread, until this one has its answer.
     if (this.#input === Input.body) this.#expectBody()
-    else if (rest !== null) this.#hold(rest)
+    else if (rest.length > 0) this.#hold(rest)
     const hasBody = this.#input === Input.body
     this.#sink = host.begin(this, head)
     this.#sink.start()
-    if (hasBody && rest !== null) this.#onData(rest)
+    if (hasBody && rest.length > 0) this.#onData(rest)
   }
 
   #readBody(data: Buffer, start: number): void {
