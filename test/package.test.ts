@@ -16,19 +16,39 @@ const folder = mkdtempSync(join(tmpdir(), 'gatehouse-package-'))
 const staging = join(folder, 'staging')
 const home = join(folder, 'home')
 const gatehouse = join(home, 'node_modules/.bin/gatehouse')
-const path = `${dirname(process.execPath)}${delimiter}${process.env.PATH}`
-const env = { ...process.env, PATH: path, NODE_TEST_CONTEXT: undefined }
+const oldest = join(folder, 'oldest')
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const oldestVersion = `${manifest.engines.node.replace('>=', '')}.0`
+const env = runningOn(dirname(process.execPath))
+const runtimes = [
+  { version: process.versions.node, env },
+  { version: oldestVersion, env: runningOn(join(oldest, 'node_modules/node/bin')) },
+]
 let packed: string[] = []
 
-async function run(program: string, args: string[], cwd: string): Promise<string> {
-  const { stdout } = await promisify(execFile)(program, args, { cwd, env, encoding: 'utf8' })
+/** The environment in which `node` is the one in this folder. */
+function runningOn(bin: string): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    PATH: `${bin}${delimiter}${process.env.PATH}`,
+    NODE_TEST_CONTEXT: undefined,
+  }
+}
+
+async function run(
+  program: string,
+  args: string[],
+  cwd: string,
+  environment = env,
+): Promise<string> {
+  const options = { cwd, env: environment, encoding: 'utf8' } as const
+  const { stdout } = await promisify(execFile)(program, args, options)
   return stdout
 }
 
 before(async () => {
   mkdirSync(staging)
   mkdirSync(home)
-  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   for (const file of ['package.json', ...manifest.files]) {
     if (file !== 'dist') cpSync(join(root, file), join(staging, file), { recursive: true })
   }
@@ -38,6 +58,12 @@ before(async () => {
   writeFileSync(join(home, 'package.json'), '{ "private": true, "type": "module" }')
   const options = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error']
   await run('npm', ['install', ...options, join(staging, report.filename)], home)
+  mkdirSync(oldest)
+  writeFileSync(
+    join(oldest, 'package.json'),
+    '{ "private": true, "allowScripts": { "node": true } }',
+  )
+  await run('npm', ['install', ...options, `node@${oldestVersion}`], oldest)
 })
 after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }))
 
@@ -87,31 +113,34 @@ describe('the packed package', { concurrency: false }, () => {
     assert.match(`${stdout}${stderr}`, /bad\.yaml:\d+:\d+/)
   })
 
-  test('proxies a request', async () => {
-    const upstream = createServer((request, response) => response.end(`app saw ${request.url}`))
-    upstream.listen(0, '127.0.0.1')
-    await once(upstream, 'listening')
-    const port = await freePort()
-    writeFileSync(
-      join(home, 'gatehouse.yaml'),
-      configuration(port, (upstream.address() as AddressInfo).port),
-    )
-    const child = spawn(gatehouse, ['run', 'gatehouse.yaml'], { cwd: home, env, stdio: 'pipe' })
-    const output: string[] = []
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (c) => output.push(String(c)))
-    const exit = once(child, 'exit')
-    try {
-      const response = await answer(`http://127.0.0.1:${port}/hello?a=1`, () => child.exitCode)
-      assert.ok(response, output.join(''))
-      assert.equal(await response.text(), 'app saw /hello?a=1')
-    } finally {
-      child.kill('SIGTERM')
-      upstream.close()
-      upstream.closeAllConnections()
-    }
-    assert.deepEqual(await exit, [0, null], output.join(''))
-  })
+  for (const { version, env } of runtimes) {
+    test(`proxies a request on Node.js ${version}`, async () => {
+      assert.equal((await run('node', ['--version'], home, env)).trim(), `v${version}`)
+      const upstream = createServer((request, response) => response.end(`app saw ${request.url}`))
+      upstream.listen(0, '127.0.0.1')
+      await once(upstream, 'listening')
+      const port = await freePort()
+      writeFileSync(
+        join(home, 'gatehouse.yaml'),
+        configuration(port, (upstream.address() as AddressInfo).port),
+      )
+      const child = spawn(gatehouse, ['run', 'gatehouse.yaml'], { cwd: home, env, stdio: 'pipe' })
+      const output: string[] = []
+      for (const stream of [child.stdout, child.stderr])
+        stream.on('data', (c) => output.push(String(c)))
+      const exit = once(child, 'exit')
+      try {
+        const response = await answer(`http://127.0.0.1:${port}/hello?a=1`, () => child.exitCode)
+        assert.ok(response, output.join(''))
+        assert.equal(await response.text(), 'app saw /hello?a=1')
+      } finally {
+        child.kill('SIGTERM')
+        upstream.close()
+        upstream.closeAllConnections()
+      }
+      assert.deepEqual(await exit, [0, null], output.join(''))
+    })
+  }
 
   test('has types that an application compiles against', async () => {
     writeFileSync(
