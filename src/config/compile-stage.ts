@@ -71,6 +71,13 @@ export class StageCompiler {
     }
   }
 
+  /** Takes a stage that no policy made, and the names of headers that no client may send because of it. */
+  add(stage: Stage, identityHeaders: readonly string[]): Stage {
+    for (const name of identityHeaders) this.#identityHeaders.add(name)
+    this.made.push(stage)
+    return stage
+  }
+
   /** What no client may send, after all stages were made; null if there is nothing. */
   identityFields(): IdentityFields | null {
     return this.#identityHeaders.size === 0 ? null : new IdentityFields(this.#identityHeaders)

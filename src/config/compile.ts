@@ -12,6 +12,7 @@ import { PreflightTarget, UnmatchedTarget } from '../proxy/pipeline/targets/resp
 import { RoutingTableBuilder } from '../proxy/router/routing-table.ts'
 import type { Service, ServiceCounters, ServiceSettings } from '../proxy/upstream/service.ts'
 import { compileConsumers } from './compile-consumers.ts'
+import { compileMirror, type MirrorEnvironment } from './compile-mirror.ts'
 import { compileService } from './compile-service.ts'
 import { StageCompiler, type StageEnvironment } from './compile-stage.ts'
 import { TargetCompiler } from './compile-target.ts'
@@ -19,7 +20,9 @@ import type { Document, PolicyUse, RouteDocument } from './schema.ts'
 import { Snapshot } from './snapshot.ts'
 
 /** What a thread provides to the compiler. */
-export interface CompileEnvironment extends Omit<StageEnvironment, 'consumers'> {
+export interface CompileEnvironment
+  extends Omit<StageEnvironment, 'consumers'>,
+    Pick<MirrorEnvironment, 'mirrorCounters'> {
   readonly policies: ReadonlyMap<string, PolicyDefinition>
   readonly wheel: TimerWheel
   /** The thread's service of this name; its settings change only when the snapshot goes live. */
@@ -126,8 +129,11 @@ function compileRoute(
 ): Route {
   const target =
     preflight(route, document) === null ? shared : new PreflightTarget(shared, route.match.methods)
-  const base = plan(route.id, [...document.use, ...route.use], target, environment, stages)
   const forward = route.target.kind === 'forward' ? route.target : null
+  const uses = [...document.use, ...route.use]
+  const base = plan(route.id, uses, target, environment, stages, (slot) =>
+    forward === null ? null : compileMirror(route, forward, environment, stages, slot),
+  )
   const refused =
     (route.allowDoubleSlash ? 0 : TargetFlag.doubleSlash) |
     (route.allowEncodedPercent ? 0 : TargetFlag.encodedPercent) |
@@ -166,13 +172,17 @@ function exchangeTimeout(forward: Forward, document: Document): number {
   return longest
 }
 
-/** The stages and their flags; the rest is what no route asks for. */
+/**
+ * The stages and their flags; the rest is what no route asks for.
+ * @param lastStage makes the one after those of policies, if there is one.
+ */
 function plan(
   id: string,
   uses: readonly PolicyUse[],
   target: Target,
   environment: CompileEnvironment,
   compiler: StageCompiler,
+  lastStage: (slot: () => number) => Stage | null = () => null,
 ): Route {
   if (uses.length > STAGES_MAX) {
     throw new Error(
@@ -190,6 +200,8 @@ function plan(
     if (definition.body?.request === 'transform') transformsRequestBody = true
     if (definition.body?.response === 'transform') transformsResponseBody = true
   }
+  const last = lastStage(() => slots++)
+  if (last !== null) stages.push(last)
   return {
     id,
     stages: stages.length === 0 ? NO_STAGES : stages,

@@ -1,5 +1,6 @@
 // What the step from one configuration to another means in effect, for the people who approve it.
 import { isDeepStrictEqual } from 'node:util'
+import { formatShare } from '../lib/units.ts'
 import { policies } from '../policies/registry.ts'
 import type { Document, PolicyUse, RouteDocument } from './schema.ts'
 
@@ -70,8 +71,11 @@ function compareRoutes(
   details: string[],
 ): boolean {
   if (!isDeepStrictEqual(known.match, route.match)) details.push('matches other requests')
-  if (!isDeepStrictEqual(known.target, route.target)) {
+  if (!isDeepStrictEqual(unmirrored(known), unmirrored(route))) {
     details.push(`leads to ${targetOf(route)} (before: ${targetOf(known)})`)
+  }
+  if (!isDeepStrictEqual(mirrorOf(known), mirrorOf(route))) {
+    details.push(`copies ${copiesOf(route)} (before: ${copiesOf(known)})`)
   }
   const other = Object.keys(route).filter((key) => {
     const name = key as keyof RouteDocument
@@ -141,6 +145,23 @@ function targetOf({ target }: RouteDocument): string {
     return target.services.map(({ service, weight }) => `${service} (${weight})`).join(', ')
   }
   return target.kind === 'redirect' ? `a redirect to ${target.to}` : `an answer ${target.status}`
+}
+
+function unmirrored({ target }: RouteDocument): unknown {
+  return target.kind === 'forward' ? { ...target, mirror: null } : target
+}
+
+function mirrorOf({ target }: RouteDocument) {
+  return target.kind === 'forward' ? target.mirror : null
+}
+
+/** What the route's mirror gets, in words. */
+function copiesOf(route: RouteDocument): string {
+  const mirror = mirrorOf(route)
+  if (mirror === null) return 'nothing'
+  const { service, share, methods, compare } = mirror
+  const compared = compare === null ? '' : ', compared'
+  return `${formatShare(share)} of ${methods.join(', ')} to ${service}${compared}`
 }
 
 function namedChanges<T>(

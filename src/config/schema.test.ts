@@ -126,6 +126,7 @@ describe('the shortest configuration', () => {
             kind: 'forward',
             services: [{ service: 'http://127.0.0.1:4001', weight: 1 }],
             sticky: null,
+            mirror: null,
             rewrite: null,
             timeouts: { responseMs: null, idleMs: null, exchangeMs: null },
             upgrade: ['websocket'],

@@ -180,12 +180,17 @@ type Service = z.output<ReturnType<typeof serviceSchema>>
 
 function withServiceNames(target: WrittenTarget, services: Map<string, Service>) {
   if (target.kind !== 'forward') return target
-  for (const { service, inline } of target.services)
-    if (inline !== null) services.set(service, inline)
+  const named = target.mirror === null ? target.services : [...target.services, target.mirror]
+  for (const { service, inline } of named) if (inline !== null) services.set(service, inline)
   return {
     ...target,
     services: target.services.map(({ service, weight }) => ({ service, weight })),
+    mirror: target.mirror === null ? null : withoutInline(target.mirror),
   }
+}
+
+function withoutInline<T extends { readonly inline: unknown }>({ inline: _, ...rest }: T) {
+  return rest
 }
 
 interface NamedMatch {

@@ -142,6 +142,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       routeCounters: (id) => counters.route(id),
       serviceCounters: (name) => counters.service(name),
       stageCounters: (policy) => counters.policy(policy),
+      mirrorCounters: (routeId) => counters.mirror(routeId),
       countError: (code) => counters.error(code),
       state: this.#state,
       readFile: (path) => readFileSync(path, 'utf8'),

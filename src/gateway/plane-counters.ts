@@ -7,6 +7,8 @@ import {
   ThreadMetrics,
 } from '../observability/gateway-metrics.ts'
 import { type MetricsBuffers, MetricsWriter } from '../observability/metrics.ts'
+import { MirrorMetrics } from '../observability/mirror-metrics.ts'
+import type { MirrorCounters } from '../proxy/pipeline/mirror/mirror-plan.ts'
 import type { RouteCounters } from '../proxy/pipeline/route.ts'
 import type { StageCounters } from '../proxy/pipeline/stage.ts'
 import type { ServiceCounters } from '../proxy/upstream/service.ts'
@@ -31,6 +33,10 @@ export class PlaneCounters {
 
   policy(id: string): StageCounters {
     return new PolicyMetrics(this.#writer, id)
+  }
+
+  mirror(routeId: string): MirrorCounters {
+    return new MirrorMetrics(this.#writer, routeId)
   }
 
   error(code: ErrorCode): void {

@@ -63,6 +63,11 @@ export function formatByteSize(bytes: number): string {
   return shortest(bytes, BYTES_PER_UNIT)
 }
 
+/** Writes a part of a whole, from 0 to 1, for people: 0.1 is `10 %`. */
+export function formatShare(share: number): string {
+  return `${Number((share * 100).toPrecision(3))} %`
+}
+
 /** A schema whose input is a duration like `5s` and whose output is milliseconds; `range` is in milliseconds. */
 export function durationMs(range: Range = {}) {
   const { min = 0, max = Number.MAX_SAFE_INTEGER } = range

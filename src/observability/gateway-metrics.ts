@@ -8,6 +8,7 @@ import {
   metricsShape,
   observeDuration,
 } from './metrics-shape.ts'
+import { MIRROR } from './mirror-metrics.ts'
 
 /** By the first digit of the status; `none` when there was no answer. */
 const STATUS_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx']
@@ -351,4 +352,11 @@ export class GatewayMetrics extends Block {
 }
 
 /** Everything that is counted, in the order in which it is shown. */
-export const METRICS_SHAPES: readonly MetricsShape[] = [GATEWAY, THREAD, ROUTE, SERVICE, POLICY]
+export const METRICS_SHAPES: readonly MetricsShape[] = [
+  GATEWAY,
+  THREAD,
+  ROUTE,
+  SERVICE,
+  POLICY,
+  MIRROR,
+]

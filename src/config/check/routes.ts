@@ -2,7 +2,7 @@
 import { closest } from '../../lib/closest.ts'
 import { findOverlaps, findUnreachable } from '../../proxy/router/overlaps.ts'
 import { type PathPattern, parsePathPattern } from '../../proxy/router/path-pattern.ts'
-import { errorAt, type Finding, warningAt } from '../problem.ts'
+import { type DataPath, errorAt, type Finding, warningAt } from '../problem.ts'
 import type { ForwardDocument, RouteDocument } from '../schema.ts'
 import type { CheckInput } from './input.ts'
 
@@ -29,29 +29,48 @@ export function checkRoutes(input: CheckInput): Finding[] {
 function checkServices(
   input: CheckInput,
   index: number,
-  target: ForwardDocument,
+  { services, mirror }: ForwardDocument,
   findings: Finding[],
 ): void {
-  const known = input.keys(['services'])
-  const inline = new Set(input.document.services.map((service) => service.name))
-  for (const [place, { service }] of target.services.entries()) {
-    if (known.includes(service) || inline.has(service)) continue
+  for (const [place, { service }] of services.entries()) {
     const path = input.routePath(index, 'to', place, 'service')
-    const suggestion = closest(service, known)
+    checkService(input, path.length > 2 ? path : input.routePath(index, 'to'), service, findings)
+  }
+  if (mirror === null) return
+  const path = input.routePath(index, 'mirror', 'to')
+  checkService(input, path, mirror.service, findings)
+  if (services.length === 1 && services[0]!.service === mirror.service) {
     findings.push(
-      errorAt(
-        path.length > 2 ? path : input.routePath(index, 'to'),
-        `there is no service named "${service}"`,
+      warningAt(
+        path,
+        `"${mirror.service}" gets every copied request twice: the route leads there`,
         {
-          expected:
-            known.length === 0
-              ? 'an entry of `services`, or a URL'
-              : `one of ${known.join(', ')}, or a URL`,
-          ...(suggestion === null ? {} : { suggestion }),
+          expected: 'another service',
         },
       ),
     )
   }
+}
+
+function checkService(
+  input: CheckInput,
+  path: DataPath,
+  service: string,
+  findings: Finding[],
+): void {
+  const known = input.keys(['services'])
+  if (known.includes(service) || input.document.services.some(({ name }) => name === service))
+    return
+  const suggestion = closest(service, known)
+  findings.push(
+    errorAt(path, `there is no service named "${service}"`, {
+      expected:
+        known.length === 0
+          ? 'an entry of `services`, or a URL'
+          : `one of ${known.join(', ')}, or a URL`,
+      ...(suggestion === null ? {} : { suggestion }),
+    }),
+  )
 }
 
 function checkRewrite(

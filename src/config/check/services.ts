@@ -29,7 +29,9 @@ export function checkServices(input: CheckInput): Finding[] {
 function usedServices(input: CheckInput): Set<string> {
   const used = new Set(fallbackServices(input.document.services))
   for (const { target } of input.document.routes) {
-    if (target.kind === 'forward') for (const { service } of target.services) used.add(service)
+    if (target.kind !== 'forward') continue
+    for (const { service } of target.services) used.add(service)
+    if (target.mirror !== null) used.add(target.mirror.service)
   }
   return used
 }

@@ -2,9 +2,10 @@
 import { z } from 'zod'
 import { RequestHead } from '../../proxy/http/message-head.ts'
 import { parseTarget } from '../../proxy/http/request-target.ts'
-import { findingsOf } from '../issue.ts'
 import { matchFields, normaliseMatch } from './match.ts'
-import { exchangeTimeoutFields, serviceSchema } from './service.ts'
+import { mirrorSchema } from './mirror.ts'
+import { exchangeTimeoutFields } from './service.ts'
+import { serviceReference } from './service-reference.ts'
 import type { UseSchema } from './use.ts'
 import { fieldName, fieldValue, hasUnknownKeys, refuse, type SchemaContext } from './value.ts'
 
@@ -97,20 +98,7 @@ const respondSchema = z
   })
 
 function toSchema(context: SchemaContext) {
-  const url = serviceSchema(context)
-  const single = z
-    .string()
-    .transform((text, ctx): { service: string; inline: z.output<typeof url> | null } => {
-      if (!text.includes('/')) return { service: text, inline: null }
-      const parsed = url.safeParse(text)
-      if (parsed.success) return { service: text, inline: parsed.data }
-      for (const { message, expected } of parsed.error.issues.flatMap((issue) =>
-        findingsOf(issue, text),
-      )) {
-        refuse(ctx, message, expected)
-      }
-      return z.NEVER
-    })
+  const single = serviceReference(context)
   const share = z
     .strictObject({
       service: single.describe('Name of a service, or the URL of one.'),
@@ -158,6 +146,11 @@ function forwardFields(context: SchemaContext) {
     sticky: stickySchema
       .optional()
       .describe('With a split: the header or cookie that keeps one caller on one side.'),
+    mirror: mirrorSchema(context)
+      .optional()
+      .describe(
+        'A second service that gets copies of the requests; clients never see its answers.',
+      ),
     rewrite: rewriteSchema
       .optional()
       .describe('Changes of path and host before the request is sent on.'),
@@ -245,7 +238,7 @@ type TargetInput = ForwardInput & {
   respond?: z.output<typeof respondSchema> | undefined
 }
 
-const FORWARD_ONLY = ['sticky', 'rewrite', 'timeouts', 'upgrade'] as const
+const FORWARD_ONLY = ['sticky', 'mirror', 'rewrite', 'timeouts', 'upgrade'] as const
 
 function targetOf(route: TargetInput, ctx: z.core.$RefinementCtx) {
   const { to, redirect, respond } = route
@@ -281,6 +274,7 @@ function targetOf(route: TargetInput, ctx: z.core.$RefinementCtx) {
     kind: 'forward' as const,
     services: to,
     sticky: route.sticky ?? null,
+    mirror: route.mirror ?? null,
     rewrite: route.rewrite ?? null,
     timeouts: {
       responseMs: route.timeouts?.response ?? null,

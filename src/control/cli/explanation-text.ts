@@ -102,5 +102,9 @@ function targetLines({ forward, redirect, respond, params }: Explanation, paint:
       lines.push(`  endpoint    ${url}${weight === 1 ? '' : ` weight ${weight}`}`)
     }
   }
+  if (forward.mirror !== null) {
+    const { service, share } = forward.mirror
+    lines.push(`  copy to     ${paint.cyan(service)}, ${share} % of such requests`)
+  }
   return lines
 }

@@ -63,6 +63,8 @@ export interface Explanation {
     /** The `Host` it gets; null for that of the endpoint. */
     readonly host: string | null
     readonly services: readonly ExplainedService[]
+    /** Who gets a copy, and how many of such requests are copied, in percent; null for nobody. */
+    readonly mirror: { readonly service: string; readonly share: number } | null
   } | null
   readonly redirect: { readonly status: number; readonly location: string } | null
   readonly respond: { readonly status: number; readonly body: string } | null
@@ -208,6 +210,7 @@ function describeTarget(
       target: shown(rewritten(route, target, exchange)),
       host: forwardedHost(document, target, exchange),
       services: shares(document, target),
+      mirror: mirrorOf(target, exchange),
     },
   }
 }
@@ -234,6 +237,11 @@ function forwardedHost(
   const service = document.services.find(({ name }) => name === target.services[0]?.service)
   if (service?.hostHeader.kind === 'literal') return service.hostHeader.value
   return service?.hostHeader.kind === 'endpoint' ? null : exchange.authority
+}
+
+function mirrorOf({ mirror }: ForwardDocument, { method }: Exchange) {
+  if (mirror === null || !mirror.methods.includes(method)) return null
+  return { service: mirror.service, share: Math.round(mirror.share * 1000) / 10 }
 }
 
 function shares(document: Document, target: ForwardDocument): ExplainedService[] {

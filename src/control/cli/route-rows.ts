@@ -1,5 +1,6 @@
 // The routing table of a document, as commands show it.
 import type { Document, RouteDocument } from '../../config/schema.ts'
+import { formatShare } from '../../lib/units.ts'
 import { buildRoutingTable, type RouteRow } from '../../proxy/router/routing-table.ts'
 
 /** All routes in the order in which they are tried, one row for every host of a route. */
@@ -45,7 +46,10 @@ function comparison(kind: string, value: string): string {
 export function targetText(target: RouteDocument['target']): string {
   if (target.kind === 'redirect') return `${target.status} -> ${target.to}`
   if (target.kind === 'respond') return `respond ${target.status}`
-  const { services } = target
-  if (services.length === 1) return services[0]!.service
-  return services.map(({ service, weight }) => `${service}*${weight}`).join(' ')
+  const { services, mirror } = target
+  const to =
+    services.length === 1
+      ? services[0]!.service
+      : services.map(({ service, weight }) => `${service}*${weight}`).join(' ')
+  return mirror === null ? to : `${to} (${formatShare(mirror.share)} also to ${mirror.service})`
 }

@@ -26,7 +26,7 @@ export function requestHead(
   rewrite: Rewritten,
   isChunked: boolean,
 ): string {
-  const { request, context } = run
+  const { request } = run
   const host = hostValue(run, service, endpoint, rewrite)
   const target = rewrite.target === null ? run.target : rewrite.target(run)
   if (run.plan.hasForwardHooks) {
@@ -40,8 +40,21 @@ export function requestHead(
   if (request.minorVersion === 0 || run.body?.wasHeld === true) drop |= EXPECT_FIELD
   let head = `${run.method} ${target} HTTP/1.1\r\n`
   if (host !== null) head += `Host: ${host}\r\n`
-  head += passedFields(request, drop, run.requestEdits)
-  head += forwardedLines(
+  head += passedLines(run, drop)
+  if (isChunked) head += 'Transfer-Encoding: chunked\r\n'
+  if (run.upgrade !== null) head += `Connection: Upgrade\r\nUpgrade: ${run.upgrade}\r\n`
+  else if (request.takesTrailers) head += 'Connection: TE\r\nTE: trailers\r\n'
+  return `${head}\r\n`
+}
+
+/**
+ * The received fields that pass, with the edits of policies, and what the gateway adds about the client
+ * and itself.
+ * @param drop bits of the kinds that do not pass.
+ */
+export function passedLines(run: ExchangeRun, drop: number): string {
+  const { request, context } = run
+  const about = forwardedLines(
     context.forwarded,
     run.trustedHead,
     run.clientIp,
@@ -49,19 +62,16 @@ export function requestHead(
     run.scheme,
     request.host,
   )
-  head += context.viaLines[request.minorVersion === 0 ? 0 : 1]
-  if (isChunked) head += 'Transfer-Encoding: chunked\r\n'
-  if (run.upgrade !== null) head += `Connection: Upgrade\r\nUpgrade: ${run.upgrade}\r\n`
-  else if (request.takesTrailers) head += 'Connection: TE\r\nTE: trailers\r\n'
-  return `${head}\r\n`
+  const via = context.viaLines[request.minorVersion === 0 ? 0 : 1]
+  return passedFields(request, drop, run.requestEdits) + about + via
 }
 
 /** The Host to send in place of the received one; null keeps that. */
-function hostValue(
+export function hostValue(
   run: ExchangeRun,
   service: Service,
   endpoint: Endpoint,
-  rewrite: Rewritten,
+  rewrite: Pick<Rewritten, 'host'>,
 ): string | null {
   if (rewrite.host !== null) return rewrite.host
   const { hostHeader } = service.settings
