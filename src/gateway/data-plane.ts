@@ -174,6 +174,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     this.#live = next.snapshot
     this.#certificates = next.certificates
     this.#configureServices()
+    this.#forgetServices()
     const { document } = next.snapshot
     for (const [index, key] of listenerKeys(document).entries()) {
       const certificates = next.certificates[index] ?? null
@@ -320,12 +321,16 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       for (const endpoint of endpoints) used.add(endpoint)
       this.#service(name).configure(settings, endpoints, this.#table.turns(found?.slot ?? 0))
     }
+    this.#registry.retain(used)
+  }
+
+  /** Lets go of services that the live snapshot does not name; one being prepared may have new ones. */
+  #forgetServices(): void {
     for (const [name, service] of this.#services) {
       if (this.live.services.has(name)) continue
       service.close()
       this.#services.delete(name)
     }
-    this.#registry.retain(used)
   }
 
   /** The certificates a configuration names; those in use already if they are the same. */

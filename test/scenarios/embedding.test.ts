@@ -1,6 +1,7 @@
 // A gateway inside a program: what `createGateway` promises about its listeners and about its end.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { describe, test } from 'node:test'
 import { createGateway } from '../../src/gateway/gateway.ts'
@@ -39,6 +40,23 @@ describe('another configuration', () => {
     assert.deepEqual(await statuses(), [414, 200])
     await gateway.apply({ ...QUIET, listen: [wide, narrow], routes } as never)
     assert.deepEqual(await statuses(), [414, 200])
+  })
+
+  test('may name a service that was not there before', async (t) => {
+    const service = createHttpServer((_, response) => response.end('new'))
+    service.listen(0, '127.0.0.1')
+    await once(service, 'listening')
+    t.after(() => service.close())
+    const gateway = await createGateway({ ...QUIET, listen: narrow, routes } as never)
+    t.after(() => gateway.close())
+    await gateway.start()
+    const { port } = service.address() as { port: number }
+    const services = { added: `http://127.0.0.1:${port}` }
+    const to = [{ path: '/*', to: 'added' }]
+    await gateway.apply({ ...QUIET, listen: narrow, services, routes: to } as never)
+    const client = await RawClient.connect(gateway.addresses[0]!.port)
+    assert.equal((await client.exchange(GET)).status, 200)
+    client.end()
   })
 
   test('that listens elsewhere is refused, and the old one runs on', async (t) => {
