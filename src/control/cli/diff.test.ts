@@ -64,3 +64,18 @@ test('nothing changed, or a file that cannot be used', async () => {
   assert.equal((await folder.run('diff', 'old.yaml', 'bad.yaml')).status, 1)
   assert.equal((await folder.run('diff', 'old.yaml')).status, 2)
 })
+
+test('says who gets copies of requests, and apart from that where they lead', async () => {
+  folder.write('old.yaml', OLD)
+  folder.write(
+    'new.yaml',
+    OLD.replace('to: orders }', 'to: orders, mirror: { to: users, share: 0.05, compare: {} } }'),
+  )
+  const { out } = await folder.run('diff', 'old.yaml', 'new.yaml')
+  assert.deepEqual(out.split('\n'), [
+    '~ route orders',
+    '    copies 5 % of GET, HEAD, OPTIONS to users, compared (before: nothing)',
+    '1 change',
+    '',
+  ])
+})

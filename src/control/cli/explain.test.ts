@@ -76,6 +76,27 @@ describe('explain', () => {
     assert.deepEqual((await explained('GET', '/ping')).respond, { status: 200, body: 'pong' })
   })
 
+  test('says who gets a copy', async () => {
+    folder.write(
+      'mirror.yaml',
+      [
+        'listen: http://127.0.0.1:8080',
+        'services: { a: http://127.0.0.1:4001, b: http://127.0.0.1:4002 }',
+        'routes: [{ to: a, mirror: { to: b, share: 0.125 } }]',
+      ].join('\n'),
+    )
+    const asked = async (...args: string[]) =>
+      (await folder.run('explain', ...args.slice(0, 2), 'mirror.yaml', ...args.slice(2))).out
+    assert.deepEqual(JSON.parse(await asked('GET', '/x', '--json')).forward.mirror, {
+      service: 'b',
+      share: 12.5,
+    })
+    assert.match(await asked('GET', '/x'), /^ {2}copy to {5}b, 12.5 % of such requests$/m)
+    assert.doesNotMatch(await asked('POST', '/x'), /copy to/)
+    const { out } = await folder.run('routes', 'mirror.yaml')
+    assert.match(out, /a \(12.5 % also to b\)/)
+  })
+
   test('says the same to people', async () => {
     folder.write('gatehouse.yaml', SHOP)
     const { out } = await folder.run(
