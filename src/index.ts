@@ -1,4 +1,10 @@
 // What programs and policies import from `gatehouse`.
+export {
+  type DiscoveredEndpoint,
+  type DiscoveryContext,
+  type DiscoveryDefinition,
+  defineDiscovery,
+} from './config/define-discovery.ts'
 export { defineGateway } from './config/define-gateway.ts'
 export { GatewayConfigurationError } from './config/load-object.ts'
 export type { DocumentInput as GatewayConfig } from './config/schema.ts'

@@ -19,10 +19,15 @@ export interface ServiceEnvironment {
 /** Statuses of a gateway or a server that says it cannot serve: the endpoint's failure. */
 const FAILURE_STATUSES = [502, 503, 504]
 
-/** Compiles one service. @throws Error when one of its files cannot be used. */
+/**
+ * Compiles one service.
+ * @param zone the gateway's own.
+ * @throws Error when one of its files cannot be used.
+ */
 export function compileService(
   service: ServiceDocument,
   environment: ServiceEnvironment,
+  zone: string | null = null,
 ): ServiceSettings {
   const { breaker, connections, retries, timeouts } = service
   const failures = retries.statuses.filter((status) => status >= 500)
@@ -32,6 +37,7 @@ export function compileService(
       connectionsMax: connections.max,
       queueMax: connections.queueMax,
       idleMs: connections.idleTimeoutMs,
+      mustProve: service.identity !== null,
       timeouts: {
         connectMs: timeouts.connectMs,
         responseMs: timeouts.responseMs,
@@ -49,6 +55,7 @@ export function compileService(
       ejection: service.ejection,
       panicBelow: service.panicBelow,
       slowStartMs: service.slowStartMs,
+      zones: zone === null ? null : { own: zone, spillBelow: service.spillBelow },
     },
     failureStatuses: new Set([...FAILURE_STATUSES, ...failures]),
     deadline: service.deadline,

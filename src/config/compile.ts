@@ -50,7 +50,7 @@ export function* compileSnapshot(
 ): Generator<void, Snapshot> {
   const services = new Map<string, ServiceSettings>()
   for (const service of document.services) {
-    services.set(service.name, compileService(service, environment))
+    services.set(service.name, compileService(service, environment, document.zone))
     yield
   }
   const stages = new StageCompiler(compileConsumers(document), environment)

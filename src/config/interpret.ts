@@ -2,10 +2,12 @@
 import type { PolicyDefinition } from '../proxy/pipeline/policy.ts'
 import { CheckInput } from './check/input.ts'
 import { checkDocument } from './check.ts'
+import { checkDiscoveryModules } from './discovery-module.ts'
 import { loadPlugins } from './plugins.ts'
-import { type Finding, formatPath } from './problem.ts'
+import { errorAt, type Finding, formatPath } from './problem.ts'
 import { type Resolved, resolveReferences } from './references.ts'
 import { isMap } from './remainder.ts'
+import { zoneName } from './schema/endpoint.ts'
 import type { Document } from './schema.ts'
 import { secretPointers } from './secrets.ts'
 import { validate } from './validate.ts'
@@ -48,7 +50,11 @@ export async function interpret(data: unknown, options: InterpretOptions): Promi
   const found = [...plugins.findings, ...validated.findings]
   if (document !== null) {
     const input = new CheckInput(document, validated, references, policies, isText)
-    found.push(...checkDocument(input))
+    found.push(...checkDocument(input), ...(await checkDiscoveryModules(document)))
+  }
+  const zone = document?.zone ?? env.GATEHOUSE_ZONE ?? ''
+  if (!zoneName().safeParse(zone).success && zone !== '') {
+    found.push(errorAt(['zone'], 'GATEHOUSE_ZONE of the environment is not a name of a zone'))
   }
   // What is wrong with the text of a reference that leads nowhere is no problem of its own.
   const unresolved = new Set(references.findings.map(({ path }) => formatPath(path)))
@@ -59,7 +65,9 @@ export async function interpret(data: unknown, options: InterpretOptions): Promi
   const isUsable = document !== null && findings.every(({ severity }) => severity === 'warning')
   const { values } = references
   return {
-    document: isUsable ? { ...document, secrets: secretPointers(document, values) } : null,
+    document: isUsable
+      ? { ...document, zone: zone || null, secrets: secretPointers(document, values) }
+      : null,
     findings,
     policies,
     values,

@@ -162,8 +162,8 @@ services:
   sticky: { url: http://127.0.0.1:1, sticky: { secret: ¦short } }
 routes:
   - { to: none }`,
-    /either `url` or `endpoints`/,
-    /either `url` or `endpoints`/,
+    /either `url`, `endpoints` or `discover`/,
+    /either `url`, `endpoints` or `discover`/,
     /all http or all https/,
     /say the same/,
     /endpoints are http/,

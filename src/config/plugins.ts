@@ -1,8 +1,6 @@
 // Policies that do not come with Gatehouse: modules named by `plugins`, local files or packages.
-import { registerHooks } from 'node:module'
-import { isAbsolute, join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import type { PolicyDefinition } from '../proxy/pipeline/policy.ts'
+import { moduleUrl } from './module-url.ts'
 import { errorAt, type Finding } from './problem.ts'
 import { reasonOf } from './sources/module-source.ts'
 
@@ -66,23 +64,6 @@ export async function loadPlugins(
 export async function importPlugins(urls: readonly string[]): Promise<PolicyDefinition[]> {
   const modules = await Promise.all(urls.map((url) => import(url) as Promise<object>))
   return modules.flatMap((module) => policiesOf(module))
-}
-
-/** The URL of a module, resolved as if a module in `directory` imported it. */
-function moduleUrl(specifier: string, directory: string): string {
-  if (specifier.startsWith('./') || specifier.startsWith('../') || isAbsolute(specifier)) {
-    return pathToFileURL(resolve(directory, specifier)).href
-  }
-  const parentURL = pathToFileURL(join(directory, 'gatehouse.config.ts')).href
-  // The only public way to resolve from somewhere else with the conditions of `import`.
-  const hooks = registerHooks({
-    resolve: (name, context, next) => next(name, { ...context, parentURL }),
-  })
-  try {
-    return import.meta.resolve(specifier)
-  } finally {
-    hooks.deregister()
-  }
 }
 
 class ShapeError extends Error {}

@@ -61,7 +61,9 @@ describe('the shortest configuration', () => {
       services: [
         {
           name: 'http://127.0.0.1:4001',
-          endpoints: [{ host: '127.0.0.1', port: 4001, weight: 1, priority: 0 }],
+          endpoints: [{ host: '127.0.0.1', port: 4001, weight: 1, priority: 0, zone: null }],
+          discover: null,
+          identity: null,
           balance: 'p2c',
           sticky: null,
           timeouts: {
@@ -96,6 +98,7 @@ describe('the shortest configuration', () => {
             shareMax: 0.5,
           },
           panicBelow: 0.3,
+          spillBelow: 0.7,
           slowStartMs: 0,
           breaker: null,
           connections: { max: 1024, queueMax: 1024, queueTimeoutMs: 5000, idleTimeoutMs: 60_000 },
@@ -136,6 +139,7 @@ describe('the shortest configuration', () => {
       via: 'gatehouse',
       forwarded: { xForwarded: true, forwarded: false },
       admin: { host: '127.0.0.1', port: 9901 },
+      zone: null,
       threads: 'auto',
       drain: { timeoutMs: 30_000 },
       log: { level: 'info' },

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { durationMs } from '../lib/units.ts'
 import { listenUrl } from './schema/address.ts'
 import { type ConsumerDocument, consumersSchema } from './schema/consumer.ts'
+import { zoneName } from './schema/endpoint.ts'
 import { limitsSchema, listenerLimits, listenSchema } from './schema/listener.ts'
 import { routeSchema } from './schema/route.ts'
 import { serviceSchema } from './schema/service.ts'
@@ -70,6 +71,12 @@ const gatewayFields = {
   admin: adminSchema
     .prefault({})
     .describe('The admin API: health, metrics, the running configuration. `false`: off.'),
+  zone: zoneName()
+    .optional()
+    .transform((zone): string | null => zone ?? null)
+    .describe(
+      'Where this gateway is: endpoints with the same `zone` are preferred. Absent: GATEHOUSE_ZONE of the environment.',
+    ),
   threads: z
     .union([z.literal('auto'), z.int().min(1).max(64)])
     .prefault('auto')
@@ -110,7 +117,9 @@ export function documentFields(context: SchemaContext) {
     services: z
       .record(name('a service'), serviceSchema(context))
       .prefault({})
-      .describe('What stands behind the gateway, by name: a URL, or `{ url | endpoints, ... }`.'),
+      .describe(
+        'What stands behind the gateway, by name: a URL, or `{ url | endpoints | discover, ... }`.',
+      ),
     consumers: consumersSchema()
       .prefault({})
       .describe('Who may call, by id: groups, hashed credentials, limits of their own.'),

@@ -2,17 +2,22 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { loadObject } from '../config/load-object.ts'
 import type { Document } from '../config/schema.ts'
-import type { NameResolver, Resolution } from '../proxy/upstream/discovery/resolver.ts'
+import type { Resolution, SrvResolution } from '../proxy/upstream/discovery/resolver.ts'
 import type { EndpointsUpdate } from './data-plane.ts'
+import type { EndpointResolver } from './discovery/service-source.ts'
 import { EndpointDirectory } from './endpoint-directory.ts'
 import { createSharedState } from './shared-state.ts'
 
 /** Answers when it is told to. */
-class HeldResolver implements NameResolver {
+class HeldResolver implements EndpointResolver {
   readonly #waiting = new Map<string, (resolution: Resolution) => void>()
 
   resolve(name: string): Promise<Resolution> {
     return new Promise((resolve) => this.#waiting.set(name, resolve))
+  }
+
+  resolveSrv(): Promise<SrvResolution> {
+    throw new Error('no service asks for SRV records')
   }
 
   answer(name: string, ip: string): void {

@@ -1,61 +1,58 @@
-// The control plane's knowledge of where services are: places in the shared table for every address,
-// and names resolved and watched.
-import { isIP } from 'node:net'
+// The control plane's knowledge of where services are: places in the shared table for every address that
+// their sources and the names in these give.
 import type { Document, ServiceDocument } from '../config/schema.ts'
 import { systemClock } from '../lib/clock.ts'
+import { hostPort } from '../lib/host-port.ts'
 import { TimerWheel } from '../lib/timer-wheel.ts'
-import { Discovery } from '../proxy/upstream/discovery/discovery.ts'
-import type { NameResolver } from '../proxy/upstream/discovery/resolver.ts'
 import type { EndpointSettings } from '../proxy/upstream/endpoint.ts'
 import { EndpointTable, type EndpointTableBuffers } from '../proxy/upstream/endpoint-table.ts'
 import { SlotRegistry } from '../proxy/upstream/slot-registry.ts'
 import type { EndpointsUpdate } from './data-plane.ts'
+import type { EndpointResolver } from './discovery/service-source.ts'
+import { SourcedServices } from './discovery/sourced-services.ts'
 import { type HealthChange, HealthWatch } from './health-watch.ts'
 
-interface Bounds {
-  readonly minTtlMs: number
-  readonly maxTtlMs: number
-}
-
-interface Watched {
-  readonly discovery: Discovery
-  readonly bounds: Bounds
-}
-
 const FIRST_LOOKUP_MS_MAX = 3000
+/** How long new endpoints may take to prove who they are before the threads hear of the others too. */
+const FIRST_PROOF_MS_MAX = 1000
 
 /** The addresses of all services of the live configuration. */
 export class EndpointDirectory {
-  readonly #resolver: NameResolver
   readonly #onChange: (update: EndpointsUpdate) => void
-  readonly #onFailure: (host: string, reason: string) => void
+  readonly #onProblem: (message: string) => void
   readonly #wheel = new TimerWheel(systemClock)
   readonly #endpointSlots: SlotRegistry
   readonly #serviceSlots: SlotRegistry
   readonly #health: HealthWatch
-  readonly #names = new Map<string, Watched>()
+  readonly #sources: SourcedServices
   #services: readonly ServiceDocument[] = []
+  #zone: string | null = null
   /** Calls of `configure` under way: they return what is found meanwhile. */
   #configuring = 0
+  #isClosed = false
 
   /**
    * @param onChange hears of addresses that change after `configure` returned.
-   * @param onFailure hears of every look-up that failed; what was known stays, unless the name is gone.
+   * @param onProblem hears of every look-up that failed, and of what sources could not do; what was known
+   *   stays, unless a name is gone.
    * @param onHealth hears of endpoints that went out of use or came back.
    */
   constructor(
     buffers: EndpointTableBuffers,
-    resolver: NameResolver,
+    resolver: EndpointResolver,
     onChange: (update: EndpointsUpdate) => void,
-    onFailure: (host: string, reason: string) => void,
+    onProblem: (message: string) => void,
     onHealth: (change: HealthChange) => void = () => {},
   ) {
     // The last row of the table is the control plane's.
     const table = EndpointTable.attach(buffers, buffers.threadsMax - 1)
-    this.#resolver = resolver
     this.#onChange = onChange
-    this.#onFailure = onFailure
+    this.#onProblem = onProblem
     this.#health = new HealthWatch(table.health, this.#wheel, onHealth)
+    this.#sources = new SourcedServices(resolver, this.#wheel, {
+      onChange: () => void this.#tell(),
+      onProblem,
+    })
     this.#endpointSlots = new SlotRegistry('endpoints', buffers.endpointsMax, (slot) => {
       const isQuiet = table.isQuiet(slot)
       if (isQuiet) table.health.clear(slot)
@@ -69,32 +66,27 @@ export class EndpointDirectory {
 
   /**
    * Takes the services of a configuration that is about to go live, and waits a bounded time for the
-   * first addresses of names it did not know.
+   * first endpoints and addresses of what it did not know, and for them to prove who they are.
    * @throws RangeError when the shared tables have no room left.
    */
   async configure(document: Document): Promise<EndpointsUpdate> {
     this.#services = document.services
-    const wanted = new Map<string, Bounds>()
-    for (const { endpoints, dns } of document.services) {
-      for (const { host } of endpoints) if (isIP(host) === 0) wanted.set(host, dns)
-    }
-    for (const [name, watched] of this.#names) {
-      const bounds = wanted.get(name)
-      if (bounds !== undefined && sameBounds(bounds, watched.bounds)) continue
-      watched.discovery.stop()
-      this.#names.delete(name)
-    }
-    const first: Promise<void>[] = []
-    for (const [name, bounds] of wanted) {
-      if (!this.#names.has(name)) first.push(this.#follow(name, bounds))
-    }
+    this.#zone = document.zone
     this.#configuring++
-    if (first.length > 0) await atMost(Promise.all(first), FIRST_LOOKUP_MS_MAX)
-    this.#configuring--
-    return this.current()
+    try {
+      this.#sources.configure(document.services)
+      await atMost(this.#sources.known(), FIRST_LOOKUP_MS_MAX)
+      const update = this.current()
+      const proofs = this.#health.firstProofs()
+      if (proofs === null) return update
+      await atMost(proofs, FIRST_PROOF_MS_MAX)
+      return this.current()
+    } finally {
+      this.#configuring--
+    }
   }
 
-  /** What is known now. */
+  /** What is known now. @throws RangeError when the shared tables have no room left. */
   current(): EndpointsUpdate {
     const used = new Set<string>()
     const services = this.#services.map((service) => {
@@ -109,27 +101,33 @@ export class EndpointDirectory {
     for (const name of [...this.#serviceSlots.keys()]) {
       if (!names.has(name)) this.#serviceSlots.release(name)
     }
-    this.#health.configure(services)
+    this.#health.configure(services, this.#zone)
     return { services: services.map(({ name, slot, endpoints }) => ({ name, slot, endpoints })) }
   }
 
   close(): void {
+    this.#isClosed = true
+    this.#sources.close()
     this.#health.close()
-    for (const { discovery } of this.#names.values()) discovery.stop()
-    this.#names.clear()
     this.#wheel.close()
   }
 
-  #follow(host: string, bounds: Bounds): Promise<void> {
-    const settings = { host, ttlMinMs: bounds.minTtlMs, ttlMaxMs: bounds.maxTtlMs }
-    const discovery = new Discovery(settings, this.#resolver, this.#wheel, {
-      onChange: () => {
-        if (this.#configuring === 0) this.#onChange(this.current())
-      },
-      onFailure: (failure, reason) => this.#onFailure(host, `${failure}: ${reason}`),
-    })
-    this.#names.set(host, { discovery, bounds })
-    return discovery.start()
+  /** Lets new endpoints prove who they are first, or a service that moved would be nowhere meanwhile. */
+  async #tell(): Promise<void> {
+    if (this.#configuring > 0 || this.#isClosed) return
+    try {
+      let update = this.current()
+      const proofs = this.#health.firstProofs()
+      if (proofs !== null) {
+        await atMost(proofs, FIRST_PROOF_MS_MAX)
+        // Whoever configures tells what is known then.
+        if (this.#configuring > 0 || this.#isClosed) return
+        update = this.current()
+      }
+      this.#onChange(update)
+    } catch (error) {
+      this.#onProblem(`the endpoints that were found are not used: ${(error as Error).message}`)
+    }
   }
 
   #endpointsOf(
@@ -138,21 +136,19 @@ export class EndpointDirectory {
     used: Set<string>,
   ): EndpointSettings[] {
     const endpoints: EndpointSettings[] = []
-    for (const { host, port, weight, priority } of service.endpoints) {
-      const addresses =
-        isIP(host) === 0 ? (this.#names.get(host)?.discovery.addresses ?? []) : [host]
-      for (const ip of addresses) {
-        const address = `${ip.includes(':') ? `[${ip}]` : ip}:${port}`
-        const key = `${service.name}|${address}`
+    for (const { host, port, weight, priority, zone } of this.#sources.endpoints(service.name)) {
+      for (const ip of this.#sources.addresses(host)) {
+        const key = `${service.name}|${hostPort(ip, port)}`
         if (used.has(key)) continue
         used.add(key)
         endpoints.push({
           key,
-          address: isIP(host) === 0 ? `${host}:${port}` : address,
+          address: hostPort(host, port),
           host: ip,
           port,
           weight,
           priority,
+          zone,
           secure: service.tls !== null,
           serverName: service.tls === null ? '' : host,
           slot: this.#endpointSlots.acquire(key),
@@ -162,10 +158,6 @@ export class EndpointDirectory {
     }
     return endpoints
   }
-}
-
-function sameBounds(one: Bounds, other: Bounds): boolean {
-  return one.minTtlMs === other.minTtlMs && one.maxTtlMs === other.maxTtlMs
 }
 
 async function atMost(promise: Promise<unknown>, ms: number): Promise<void> {

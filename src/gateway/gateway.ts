@@ -139,7 +139,7 @@ export async function createGateway(
     shared.endpoints,
     new SystemResolver(),
     (update) => plane.updateEndpoints(update),
-    (host, reason) => log.warn({ host, reason }, 'the name of an endpoint was not found'),
+    (message) => log.warn({}, message),
     (change) => log.warn({ ...change }, 'the health of an endpoint changed'),
   )
   return new Gateway(plane, shared, directory, document, options)

@@ -12,6 +12,8 @@ import { FailureRatios, SWEEP_MS } from '../proxy/upstream/health/failure-ratios
 import type { ProbeTarget } from '../proxy/upstream/health/probe.ts'
 import { Blocked, type SharedHealth } from '../proxy/upstream/health/shared-health.ts'
 import { EndpointTls, UpstreamTls } from '../proxy/upstream/upstream-tls.ts'
+import { IdentityWatch } from './identity-watch.ts'
+import { ZoneWatch } from './zone-watch.ts'
 
 /** A service with where it is now. */
 export interface WatchedService {
@@ -20,12 +22,20 @@ export interface WatchedService {
   readonly endpoints: readonly EndpointSettings[]
 }
 
-/** An endpoint that went out of use, or came back. */
+/** An endpoint that went out of use, or came back; or a zone in which too few are left. */
 export interface HealthChange {
-  /** 'service|address' */
+  /** 'service|address', or 'service|zone NAME' */
   readonly endpoint: string
-  readonly state: 'failing' | 'passing' | 'ejected' | 'readmitted'
-  /** Why a check failed; '' else. */
+  readonly state:
+    | 'failing'
+    | 'passing'
+    | 'ejected'
+    | 'readmitted'
+    | 'unproven'
+    | 'proven'
+    | 'short'
+    | 'sufficient'
+  /** Why a check failed, or how many are left; '' else. */
   readonly reason: string
 }
 
@@ -51,6 +61,8 @@ export class HealthWatch extends WheelTimer {
   readonly #wheel: TimerWheel
   readonly #onChange: (change: HealthChange) => void
   readonly #ratios: FailureRatios
+  readonly #identities: IdentityWatch
+  readonly #zones: ZoneWatch
   readonly #watched = new Map<string, Watched>()
   /** What was known of services at the last `configure`, by name. */
   #services = new Map<string, KnownService>()
@@ -61,13 +73,25 @@ export class HealthWatch extends WheelTimer {
     this.#wheel = wheel
     this.#onChange = onChange
     this.#ratios = new FailureRatios(health)
+    this.#identities = new IdentityWatch(health, wheel, (endpoint, state, reason) =>
+      onChange({ endpoint, state, reason }),
+    )
+    this.#zones = new ZoneWatch(health, (endpoint, state, reason) =>
+      onChange({ endpoint, state, reason }),
+    )
+  }
+
+  /** Settled when every endpoint that must prove who it is was asked once; null when all were. */
+  firstProofs(): Promise<unknown> | null {
+    return this.#identities.firstAnswers()
   }
 
   /**
    * Takes the services and addresses there are now. Checks that stay the same go on.
+   * @param zone the gateway's own.
    * @throws Error naming the file of a new service's TLS settings that cannot be used.
    */
-  configure(services: readonly WatchedService[]): void {
+  configure(services: readonly WatchedService[], zone: string | null = null): void {
     const known = new Set<string>()
     const byName = new Map<string, KnownService>()
     for (const { service, endpoints } of services) {
@@ -82,9 +106,11 @@ export class HealthWatch extends WheelTimer {
     for (const [key, { check }] of this.#watched) {
       if (known.has(key)) continue
       check?.stop()
+      this.#identities.forget(key)
       this.#watched.delete(key)
     }
     this.#services = byName
+    this.#zones.configure(services, zone)
     this.#ratios.configure(
       services.flatMap(({ service, slot, endpoints }) => {
         const slots = endpoints.map((endpoint) => endpoint.slot)
@@ -97,12 +123,14 @@ export class HealthWatch extends WheelTimer {
 
   close(): void {
     this.#wheel.cancel(this)
+    this.#identities.close()
     for (const { check } of this.#watched.values()) check?.stop()
     this.#watched.clear()
   }
 
   override onTimeout(): void {
     this.#ratios.sweep()
+    this.#zones.sweep()
     const now = this.#health.now()
     for (const watched of this.#watched.values()) {
       const { key, slot, serviceSlot } = watched.settings
@@ -121,11 +149,18 @@ export class HealthWatch extends WheelTimer {
   }
 
   #watch(service: ServiceDocument, settings: EndpointSettings, tls: UpstreamTls | null): void {
-    const { health } = service
+    const { health, identity } = service
     const { key, slot } = settings
     const before = this.#watched.get(key)
-    const made =
-      health === null ? '' : JSON.stringify([health, settings, service.hostHeader, tls?.contents])
+    const how = [settings, service.hostHeader, tls?.contents]
+    const made = health === null ? '' : JSON.stringify([health, ...how])
+    this.#identities.watch(
+      settings,
+      identity,
+      identity === null ? '' : JSON.stringify([identity, ...how]),
+      before === undefined,
+      () => targetOf(service, null, settings, tls),
+    )
     if (before !== undefined && before.made === made) return
     before?.check?.stop()
     if (before === undefined && this.#services.has(service.name)) this.#health.startUse(slot)
@@ -161,18 +196,18 @@ export class HealthWatch extends WheelTimer {
       onFailure: () => void tls?.reload().catch(() => {}),
     }
     const isFailing = (this.#health.blocked(slot) & Blocked.failing) !== 0
-    const target = targetOf(service, health, settings, tls)
+    const target = targetOf(service, health.port, settings, tls)
     return new ActiveCheck(target, health, isFailing, this.#wheel, observer)
   }
 }
 
 function targetOf(
   service: ServiceDocument,
-  health: Health,
+  otherPort: number | null,
   { host, port, address, serverName }: EndpointSettings,
   tls: UpstreamTls | null,
 ): ProbeTarget {
-  const checked = health.port ?? port
+  const checked = otherPort ?? port
   const name = address.slice(0, address.lastIndexOf(':'))
   const authority = checked === port ? address : hostPort(name.replace(/^\[|\]$/g, ''), checked)
   return {
@@ -184,6 +219,6 @@ function targetOf(
 }
 
 function tlsOf(service: ServiceDocument): UpstreamTls | null {
-  if (service.tls === null || service.health === null) return null
+  if (service.tls === null || (service.health === null && service.identity === null)) return null
   return new UpstreamTls(service.tls, (path) => readFileSync(path, 'utf8'))
 }

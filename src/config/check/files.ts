@@ -1,6 +1,7 @@
 // Checks of certificates and keys: the files can be read, fit each other, and are in force.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
+import { ENDPOINT_FILE_BYTES_MAX, readEndpoints } from '../endpoint-file.ts'
 import { type DataPath, errorAt, type Finding, warningAt } from '../problem.ts'
 import type { CheckInput } from './input.ts'
 
@@ -18,13 +19,36 @@ export function checkFiles(input: CheckInput): Finding[] {
     if (tls.clientCa !== null)
       readCertificate(input.listenerPath(index, 'tls', 'clientCa'), tls.clientCa, findings)
   }
-  for (const { name, tls } of input.document.services) {
+  for (const { name, tls, discover } of input.document.services) {
+    if (discover?.kind === 'file') {
+      const path: DataPath = ['services', name, 'discover', 'file']
+      checkEndpoints(path, discover.path, tls === null ? 'http' : 'https', findings)
+    }
     if (tls === null) continue
     const path: DataPath = ['services', name, 'tls']
     if (tls.ca !== null) readCertificate([...path, 'ca'], tls.ca, findings)
     if (tls.cert !== null && tls.key !== null) checkPair(path, tls.cert, tls.key, findings)
   }
   return findings
+}
+
+function checkEndpoints(
+  path: DataPath,
+  file: string,
+  scheme: 'http' | 'https',
+  findings: Finding[],
+): void {
+  const stats = statSync(file, { throwIfNoEntry: false })
+  if (stats !== undefined && (!stats.isFile() || stats.size > ENDPOINT_FILE_BYTES_MAX)) {
+    const limit = `${ENDPOINT_FILE_BYTES_MAX / 1024}kb`
+    findings.push(errorAt(path, `${file} is not a file, or larger than ${limit}`))
+    return
+  }
+  const bytes = read(path, file, findings)
+  if (bytes === null) return
+  for (const problem of readEndpoints(file, bytes.toString(), scheme).problems ?? []) {
+    findings.push(errorAt(path, problem))
+  }
 }
 
 function checkPair(

@@ -73,6 +73,15 @@ function checkService(input: CheckInput, service: ServiceDocument, findings: Fin
     }
     seen.add(address)
   }
+  const zoned = service.endpoints.findIndex(({ zone }) => zone !== null)
+  if (zoned >= 0 && typeof service.balance !== 'string') {
+    findings.push(
+      warningAt(
+        [...path, 'endpoints', zoned, 'zone'],
+        'a hash sends each key to one endpoint, in whatever zone that is',
+      ),
+    )
+  }
   if (service.tls?.verify === false) {
     findings.push(
       warningAt(

@@ -148,6 +148,15 @@ export const panicBelowSchema = z
     'With fewer than this part of the endpoints in use, all are used again; `0`: never, requests then get 503.',
   )
 
+export const spillBelowSchema = z
+  .number()
+  .min(0)
+  .max(1)
+  .prefault(0.7)
+  .describe(
+    "With fewer than this part of the endpoints in the gateway's own zone in use, requests go to other zones in proportion; `0`: only with none.",
+  )
+
 const fallbackSchema = z
   .strictObject({
     to: z.string().min(1).optional().describe('Name of a service that answers instead.'),

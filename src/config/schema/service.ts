@@ -3,8 +3,16 @@ import { z } from 'zod'
 import { durationMs } from '../../lib/units.ts'
 import type { HashKey } from '../../proxy/upstream/balancers/hash.ts'
 import { BALANCERS, DEFAULT_BALANCE } from '../../proxy/upstream/balancers/registry.ts'
-import { type Address, endpointUrl, isHostName } from './address.ts'
-import { breakerSchema, ejectionSchema, healthSchema, panicBelowSchema } from './service-health.ts'
+import { endpointUrl, isHostName } from './address.ts'
+import { endpointSchema } from './endpoint.ts'
+import { discoverSchema, identitySchema } from './service-discovery.ts'
+import {
+  breakerSchema,
+  ejectionSchema,
+  healthSchema,
+  panicBelowSchema,
+  spillBelowSchema,
+} from './service-health.ts'
 import { deadlineSchema, retriesSchema } from './service-retries.ts'
 import { filePath, hasUnknownKeys, refuse, type SchemaContext } from './value.ts'
 
@@ -145,24 +153,6 @@ function tlsSchema(context: SchemaContext) {
     })
 }
 
-const endpointSchema = z.union([
-  endpointUrl().transform((address) => ({ ...address, weight: 1, priority: 0 })),
-  z
-    .strictObject({
-      url: endpointUrl().describe('Scheme, host and port.'),
-      weight: z.int().min(1).max(1000).prefault(1).describe('Share of the load beside the others.'),
-      priority: z
-        .int()
-        .min(0)
-        .max(9)
-        .prefault(0)
-        .describe(
-          '`0` is used first; `1` and up stand by, for when too few before them can be used.',
-        ),
-    })
-    .transform(({ url, weight, priority }) => ({ ...url, weight, priority })),
-])
-
 const hostHeaderSchema = z
   .string()
   .refine(
@@ -194,12 +184,24 @@ const dnsSchema = z
 
 function serviceObjectSchema(context: SchemaContext) {
   return z.strictObject({
-    url: endpointUrl().optional().describe('The only endpoint. Either this or `endpoints`.'),
+    url: endpointUrl()
+      .optional()
+      .describe('The only endpoint. Either this, `endpoints` or `discover`.'),
     endpoints: z
-      .array(endpointSchema)
+      .array(endpointSchema())
       .min(1, 'at least one endpoint is needed')
       .optional()
-      .describe('The endpoints: a URL each, or `{ url, weight, priority }`.'),
+      .describe('The endpoints: a URL each, or `{ url, weight, priority, zone }`.'),
+    discover: discoverSchema(context)
+      .optional()
+      .describe(
+        'Endpoints are found while the gateway runs: by SRV records, a file, or your code.',
+      ),
+    identity: identitySchema
+      .optional()
+      .describe(
+        'How an endpoint proves that it belongs to this service. A new one gets no request before, nor one that could not be connected to until it has again.',
+      ),
     balance: balanceSchema
       .prefault(DEFAULT_BALANCE)
       .describe(
@@ -220,6 +222,7 @@ function serviceObjectSchema(context: SchemaContext) {
       .describe('Checks that find out whether endpoints work before requests do.'),
     ejection: ejectionSchema,
     panicBelow: panicBelowSchema,
+    spillBelow: spillBelowSchema,
     slowStart: durationMs({ max: 3_600_000 })
       .prefault('0ms')
       .describe(
@@ -243,22 +246,24 @@ type ServiceObject = z.output<ReturnType<typeof serviceObjectSchema>>
 const NO_TLS_SETTINGS = { ca: null, serverName: null, cert: null, key: null, verify: true }
 
 function endpointsOf(value: ServiceObject, ctx: z.core.$RefinementCtx) {
-  if ((value.url === undefined) === (value.endpoints === undefined)) {
-    if (!hasUnknownKeys(ctx)) refuse(ctx, 'a service has either `url` or `endpoints`')
+  const { url, discover } = value
+  const given = [url, value.endpoints, discover].filter((source) => source !== undefined)
+  if (given.length !== 1) {
+    if (!hasUnknownKeys(ctx)) refuse(ctx, 'a service has either `url`, `endpoints` or `discover`')
     return []
   }
-  const endpoints = value.endpoints ?? [{ ...value.url!, weight: 1, priority: 0 }]
+  if (discover !== undefined) return []
+  const endpoints = value.endpoints ?? [{ ...url!, weight: 1, priority: 0, zone: null }]
   if (endpoints.some((endpoint) => endpoint.scheme !== endpoints[0]!.scheme)) {
     refuse(ctx, 'the endpoints of a service are all http or all https')
   }
-  return endpoints.map(
-    ({ host, port, weight, priority }: Address & { weight: number; priority: number }) => ({
-      host,
-      port,
-      weight,
-      priority,
-    }),
-  )
+  return endpoints.map(({ host, port, weight, priority, zone }) => ({
+    host,
+    port,
+    weight,
+    priority,
+    zone,
+  }))
 }
 
 /** A service: a URL, or all its settings. The name is set by whoever holds the map. */
@@ -273,7 +278,7 @@ export function serviceSchema(context: SchemaContext) {
     ])
     .transform((value, ctx) => {
       const endpoints = endpointsOf(value, ctx)
-      const scheme = (value.endpoints?.[0] ?? value.url)?.scheme ?? 'http'
+      const scheme = (value.endpoints?.[0] ?? value.url ?? value.discover)?.scheme ?? 'http'
       if (value.tls !== undefined && scheme === 'http') {
         refuse(
           ctx,
@@ -286,6 +291,8 @@ export function serviceSchema(context: SchemaContext) {
       }
       return {
         endpoints,
+        discover: value.discover?.source ?? null,
+        identity: value.identity ?? null,
         balance: value.balance,
         sticky: value.sticky ?? null,
         timeouts: {
@@ -300,6 +307,7 @@ export function serviceSchema(context: SchemaContext) {
         health: value.health ?? null,
         ejection: value.ejection,
         panicBelow: value.panicBelow,
+        spillBelow: value.spillBelow,
         slowStartMs: value.slowStart,
         breaker: value.breaker ?? null,
         connections: value.connections,

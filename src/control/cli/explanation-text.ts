@@ -1,5 +1,5 @@
 // An explanation as lines for people.
-import type { ExplainedCandidate, Explanation } from './explanation.ts'
+import type { ExplainedCandidate, ExplainedService, Explanation } from './explanation.ts'
 import type { ExplainedDecision } from './explanation-decisions.ts'
 import { alignColumns } from './table.ts'
 import type { Paint } from './terminal.ts'
@@ -95,16 +95,28 @@ function targetLines({ forward, redirect, respond, params }: Explanation, paint:
     `  target      ${forward.target}`,
     `  host        ${forward.host === null ? 'that of the endpoint' : forward.host || '(none)'}`,
   ]
-  for (const { service, share, balance, endpoints } of forward.services) {
+  for (const { service, share, balance, discover, zone, endpoints } of forward.services) {
     const part = forward.services.length > 1 ? ` (${share} %)` : ''
     lines.push(`  service     ${paint.cyan(service)}${part}, ${balance}`)
-    for (const { url, weight } of endpoints) {
-      lines.push(`  endpoint    ${url}${weight === 1 ? '' : ` weight ${weight}`}`)
-    }
+    if (discover !== null) lines.push(`  endpoints   found by ${discover}`)
+    for (const endpoint of endpoints) lines.push(`  endpoint    ${endpointText(endpoint, zone)}`)
   }
   if (forward.mirror !== null) {
     const { service, share } = forward.mirror
     lines.push(`  copy to     ${paint.cyan(service)}, ${share} % of such requests`)
   }
   return lines
+}
+
+function endpointText(
+  { url, weight, priority, zone }: ExplainedService['endpoints'][number],
+  own: string | null,
+): string {
+  const isPreferred = zone !== null && zone === own
+  return [
+    url,
+    ...(weight === 1 ? [] : [`weight ${weight}`]),
+    ...(priority === 0 ? [] : [`priority ${priority}: stands by`]),
+    ...(zone === null ? [] : [`zone ${zone}${isPreferred ? ': preferred' : ''}`]),
+  ].join(' ')
 }

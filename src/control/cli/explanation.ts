@@ -30,7 +30,16 @@ export interface ExplainedService {
   /** Share in percent. */
   readonly share: number
   readonly balance: string
-  readonly endpoints: readonly { readonly url: string; readonly weight: number }[]
+  /** Where the endpoints come from that the configuration does not list; null if it lists them. */
+  readonly discover: string | null
+  /** The gateway's own zone, if the service heeds it. */
+  readonly zone: string | null
+  readonly endpoints: readonly {
+    readonly url: string
+    readonly weight: number
+    readonly priority: number
+    readonly zone: string | null
+  }[]
 }
 
 /** One policy, and what it does with the request. */
@@ -253,12 +262,23 @@ function shares(document: Document, target: ForwardDocument): ExplainedService[]
       service: name,
       share: Math.round((weight / total) * 1000) / 10,
       balance: balanceText(service?.balance),
+      discover: discoverText(service?.discover ?? null),
+      zone: typeof service?.balance === 'string' ? document.zone : null,
       endpoints: (service?.endpoints ?? []).map((endpoint) => ({
         url: `${scheme}://${endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host}:${endpoint.port}`,
         weight: endpoint.weight,
+        priority: endpoint.priority,
+        zone: endpoint.zone,
       })),
     }
   })
+}
+
+function discoverText(discover: Document['services'][number]['discover']): string | null {
+  if (discover === null) return null
+  if (discover.kind === 'srv') return `SRV records of ${discover.name}`
+  if (discover.kind === 'file') return `the file ${discover.path}`
+  return `the module ${discover.module}`
 }
 
 function balanceText(balance: Document['services'][number]['balance'] | undefined): string {

@@ -4,10 +4,19 @@ import { createHash } from 'node:crypto'
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Document } from '../../config/schema.ts'
 
 const CODE = /\.[cm]?[jt]s$/
 /** Files looked at per plugin; a folder with more is judged by these. */
 const FILES_MAX = 1_000
+
+/** The URLs of all modules that a document names: plugins, and those that find endpoints. */
+export function codeModules({ plugins, services }: Document): string[] {
+  const found = services.flatMap(({ discover }) =>
+    discover?.kind === 'module' ? [discover.module] : [],
+  )
+  return [...plugins, ...new Set(found)]
+}
 
 /** The folders whose code a document's plugins run. */
 export function codeFolders(plugins: readonly string[]): string[] {

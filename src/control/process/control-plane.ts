@@ -69,7 +69,7 @@ export class ControlPlane implements ControlView {
       shared.endpoints,
       new SystemResolver(),
       (update) => void this.#threads.updateEndpoints(update),
-      (host, reason) => options.report(`the name ${host} was not found (${reason})`),
+      (message) => options.report(message),
       ({ endpoint, state, reason }) =>
         options.report(`${endpoint} is ${state}${reason === '' ? '' : `: ${reason}`}`),
     )

@@ -2,7 +2,7 @@
 import { dirname } from 'node:path'
 import { loadInWorker } from '../../config/load-worker.ts'
 import type { Document } from '../../config/schema.ts'
-import { codeFingerprint, codeFolders, fileState } from './code-files.ts'
+import { codeFingerprint, codeFolders, codeModules, fileState } from './code-files.ts'
 import { FileWatch } from './file-watch.ts'
 import { problemLines } from './problem-lines.ts'
 import { sameNeeds, socketNeeds } from './socket-needs.ts'
@@ -38,11 +38,10 @@ export class Reloader {
 
   /** Notes what runs; from now on a difference is a change. */
   async start(watch: boolean): Promise<void> {
-    const { plugins } = this.#target.document()
-    this.#code = await codeFingerprint(plugins, this.#file)
+    const fingerprint = () => codeFingerprint(codeModules(this.#target.document()), this.#file)
+    this.#code = await fingerprint()
     if (!watch) return
-    const state = async () =>
-      `${await fileState(this.#file)} ${await codeFingerprint(this.#target.document().plugins, this.#file)}`
+    const state = async () => `${await fileState(this.#file)} ${await fingerprint()}`
     this.#watch = new FileWatch(
       state,
       () => void this.reload(false),
@@ -77,7 +76,7 @@ export class Reloader {
   }
 
   #folders(): string[] {
-    return [...new Set([dirname(this.#file), ...codeFolders(this.#target.document().plugins)])]
+    return [...new Set([dirname(this.#file), ...codeFolders(codeModules(this.#target.document()))])]
   }
 
   async #run(): Promise<void> {
@@ -94,7 +93,7 @@ export class Reloader {
     if (this.#isClosed) return
     if (document === null) return this.#refuse(problemLines(problems))
     const current = this.#target.document()
-    const code = await codeFingerprint(document.plugins, this.#file)
+    const code = await codeFingerprint(codeModules(document), this.#file)
     const isSame = JSON.stringify(document) === JSON.stringify(current)
     if (isSame && code === this.#code) {
       if (isAsked) this.#target.report('the configuration is unchanged')

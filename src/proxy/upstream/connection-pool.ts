@@ -9,6 +9,7 @@ import {
 } from '../http/client-connection.ts'
 import type { ConnectTarget } from '../http/upstream-socket.ts'
 import type { EndpointTable } from './endpoint-table.ts'
+import { Blocked } from './health/shared-health.ts'
 
 /** Who asks for a connection. The fields make it its own node in the pool's queue. */
 export interface ConnectionWaiter {
@@ -27,6 +28,8 @@ export interface PoolSettings {
   readonly queueMax: number
   readonly idleMs: number
   readonly timeouts: UpstreamTimeouts
+  /** Whether an endpoint that cannot be connected to must show who it is before it is used again. */
+  readonly mustProve?: boolean
 }
 
 /** What every pool of a thread shares. */
@@ -164,8 +167,12 @@ export class ConnectionPool implements ConnectionOwner {
     const waiter = this.#opening.get(connection) ?? null
     this.#opening.delete(connection)
     this.#giveBack(connection)
+    // Whoever answers there next may be somebody else.
+    const mustProve = this.#settings.mustProve === true
+    if (mustProve) this.#table.health.setBlocked(this.#slot, Blocked.unproven, true)
     waiter?.onNoConnection(code)
-    this.#serveNext()
+    if (mustProve) this.#turnAway(code)
+    else this.#serveNext()
   }
 
   onReusable(connection: ClientConnection): void {
@@ -219,6 +226,14 @@ export class ConnectionPool implements ConnectionOwner {
       const waiter = this.#firstWaiter
       if (!this.#tryOpen(waiter)) return
       this.#dequeue(waiter)
+    }
+  }
+
+  /** All that wait go elsewhere. */
+  #turnAway(code: ErrorCode): void {
+    for (let waiter = this.#firstWaiter; waiter !== null; waiter = this.#firstWaiter) {
+      this.#dequeue(waiter)
+      waiter.onNoConnection(code)
     }
   }
 

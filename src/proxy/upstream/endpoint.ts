@@ -19,6 +19,8 @@ export interface EndpointSettings {
   readonly weight: number
   /** 0 is used first; those of a greater number only when too few of the smaller ones can be. */
   readonly priority: number
+  /** Where it is, if that is known. */
+  readonly zone?: string | null
   /** Its place in the EndpointTable. */
   readonly slot: number
   /** The place of its service there. */
@@ -46,9 +48,10 @@ export class Endpoint {
   readonly serverName: string
   readonly slot: number
   readonly serviceSlot: number
-  /** These two change only when a configuration is applied. */
+  /** These three change only when a configuration is applied, or by discovery. */
   weight: number
   priority: number
+  zone: string | null
   /** Whether requests may go there: what ServiceHealth made of the shared state. */
   usable = true
   readonly #table: EndpointTable
@@ -68,6 +71,7 @@ export class Endpoint {
     this.serviceSlot = settings.serviceSlot
     this.weight = settings.weight
     this.priority = settings.priority
+    this.zone = settings.zone ?? null
     this.#table = table
     this.#clock = table.clock
   }
@@ -133,12 +137,13 @@ export class EndpointRegistry {
     this.#table = table
   }
 
-  /** The endpoint of `settings.key`, with its live state and the weight of `settings`. */
+  /** The endpoint of `settings.key`, with its live state and the weight, priority and zone of `settings`. */
   get(settings: EndpointSettings): Endpoint {
     const known = this.#endpoints.get(settings.key)
     if (known !== undefined && isSame(known, settings)) {
       known.weight = settings.weight
       known.priority = settings.priority
+      known.zone = settings.zone ?? null
       return known
     }
     const made = new Endpoint(this.#table, settings)

@@ -122,7 +122,7 @@ export class Service {
       breaker === null || first === undefined
         ? null
         : new CircuitBreaker(health, first.serviceSlot, breaker)
-    const context = { turns, random: this.#random }
+    const context = { turns, random: this.#random, zones: this.#health.zones }
     this.#picker = endpoints.length === 0 ? null : settings.picker(endpoints, context)
     for (const [endpoint, pool] of this.#pools) {
       if (tlsChanged || !endpoints.includes(endpoint)) {

@@ -33,6 +33,15 @@ export interface PickerContext {
   readonly turns: SharedTurns
   /** Uniform in [0, 1). Injected so that simulations replay. */
   random(): number
+  /** How much stays in the gateway's own zone; null, or left out, if it has none. */
+  readonly zones?: OwnZone | null
+}
+
+/** The gateway's own zone, and the part of the load that goes to the endpoints there. */
+export interface OwnZone {
+  readonly own: string
+  /** From 0 to 1; changes with their health. */
+  readonly share: number
 }
 
 /** Makes a picker for a list of endpoints; the list is never empty. */

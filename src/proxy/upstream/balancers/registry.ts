@@ -7,6 +7,7 @@ import { random } from './random.ts'
 import { roundRobin } from './round-robin.ts'
 import { SinglePicker } from './single.ts'
 import { type StickySettings, sticky } from './sticky.ts'
+import { zoned } from './zoned.ts'
 
 /** The algorithms that need no settings, by their name in the configuration. */
 export const BALANCERS = {
@@ -27,8 +28,13 @@ export function pickerFactory(
   balance: BalanceSettings = DEFAULT_BALANCE,
   stickySettings: StickySettings | null = null,
 ): PickerFactory {
-  const chosen = typeof balance === 'string' ? BALANCERS[balance] : hash(balance.hash)
-  const factory = stickySettings === null ? chosen : sticky(stickySettings, chosen)
+  // A key has one place, in whatever zone that is: all gateways must find it there.
+  const chosen =
+    typeof balance === 'string' ? zoned(unlessSingle(BALANCERS[balance])) : hash(balance.hash)
+  return unlessSingle(stickySettings === null ? chosen : sticky(stickySettings, chosen))
+}
+
+function unlessSingle(factory: PickerFactory): PickerFactory {
   return (endpoints, context) =>
     endpoints.length === 1 ? new SinglePicker(endpoints[0]!) : factory(endpoints, context)
 }

@@ -7,19 +7,31 @@ import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from
 export type Behaviour =
   | { readonly kind: 'addresses'; readonly ips: readonly string[]; readonly ttl: number }
   | { readonly kind: 'alias'; readonly target: string; readonly ttl: number }
+  /** SRV records, each as 'priority weight port target'. */
+  | { readonly kind: 'services'; readonly records: readonly string[]; readonly ttl: number }
   /** Answers over UDP only that the whole answer needs TCP. */
   | { readonly kind: 'truncated'; readonly ips: readonly string[]; readonly ttl: number }
+  /** Exactly these bytes after the header and question of the answer. */
+  | { readonly kind: 'raw'; readonly answers: number; readonly bytes: Buffer }
   | { readonly kind: 'servfail' | 'refused' | 'silent' | 'nxdomain' }
 
 const TYPE_A = 1
 const TYPE_CNAME = 5
 const TYPE_AAAA = 28
+const TYPE_SRV = 33
+const TYPE_NAMES: Readonly<Record<number, string>> = {
+  [TYPE_A]: 'A',
+  [TYPE_AAAA]: 'AAAA',
+  [TYPE_SRV]: 'SRV',
+}
+/** What an answer over UDP may hold without an agreement on more (RFC 1035 4.2.1). */
+const UDP_BYTES_MAX = 512
 const RCODES = { servfail: 2, nxdomain: 3, refused: 5 } as const
 
 export class DnsServer {
   /** By lower-case name; names that are not here do not exist. */
   readonly names = new Map<string, Behaviour>()
-  /** Every question that came in, as 'A name' or 'AAAA name', over TCP with ' tcp' after it. */
+  /** Every question that came in, as 'A name', 'AAAA name' or 'SRV name', over TCP with ' tcp' after it. */
   readonly asked: string[] = []
   readonly #udp: UdpSocket
   readonly #tcp: Server
@@ -86,7 +98,7 @@ export class DnsServer {
     const [name, end] = readName(query, 12)
     const type = query.readUInt16BE(end)
     const question = query.subarray(12, end + 4)
-    this.asked.push(`${type === TYPE_A ? 'A' : 'AAAA'} ${name}${overTcp ? ' tcp' : ''}`)
+    this.asked.push(`${TYPE_NAMES[type]} ${name}${overTcp ? ' tcp' : ''}`)
     const behaviour = this.names.get(name.toLowerCase()) ?? { kind: 'nxdomain' }
     switch (behaviour.kind) {
       case 'silent':
@@ -100,10 +112,26 @@ export class DnsServer {
         return message(query, question, 0, false, records(name, type, behaviour))
       case 'addresses':
         return message(query, question, 0, false, records(name, type, behaviour))
+      case 'services': {
+        const found = type === TYPE_SRV ? serviceRecords(name, behaviour) : []
+        const whole = message(query, question, 0, false, found)
+        if (overTcp || whole.length <= UDP_BYTES_MAX) return whole
+        return message(query, question, 0, true, [])
+      }
+      case 'raw': {
+        const head = message(query, question, 0, false, [])
+        head.writeUInt16BE(behaviour.answers, 6)
+        return Buffer.concat([head, behaviour.bytes])
+      }
       case 'alias': {
         const target = this.names.get(behaviour.target)
         const alias = record(name, TYPE_CNAME, behaviour.ttl, writeName(behaviour.target))
-        const rest = target?.kind === 'addresses' ? records(behaviour.target, type, target) : []
+        const rest =
+          target?.kind === 'addresses'
+            ? records(behaviour.target, type, target)
+            : target?.kind === 'services'
+              ? serviceRecords(behaviour.target, target)
+              : []
         return message(query, question, 0, false, [alias, ...rest])
       }
     }
@@ -117,6 +145,20 @@ function records(
 ): Buffer[] {
   const wanted = ips.filter((ip) => isIPv6(ip) === (type === TYPE_AAAA))
   return wanted.map((ip) => record(name, type, ttl, isIPv6(ip) ? bytes6(ip) : bytes4(ip)))
+}
+
+function serviceRecords(
+  name: string,
+  { records, ttl }: { readonly records: readonly string[]; readonly ttl: number },
+): Buffer[] {
+  return records.map((text) => {
+    const [priority, weight, port, target] = text.split(' ')
+    const fixed = Buffer.alloc(6)
+    fixed.writeUInt16BE(Number(priority), 0)
+    fixed.writeUInt16BE(Number(weight), 2)
+    fixed.writeUInt16BE(Number(port), 4)
+    return record(name, TYPE_SRV, ttl, Buffer.concat([fixed, writeName(target!)]))
+  })
 }
 
 function message(
@@ -156,6 +198,7 @@ function readName(from: Buffer, start: number): [string, number] {
 }
 
 function writeName(name: string): Buffer {
+  if (name === '.') return Buffer.alloc(1)
   const labels = name.split('.').map((label) => Buffer.from(`.${label}`, 'latin1'))
   for (const label of labels) label[0] = label.length - 1
   return Buffer.concat([...labels, Buffer.alloc(1)])

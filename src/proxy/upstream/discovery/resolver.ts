@@ -4,8 +4,10 @@ import { Resolver } from 'node:dns/promises'
 import { isIP, isIPv6 } from 'node:net'
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os'
 import { ChangingFile } from './changing-file.ts'
+import type { SrvRecord } from './dns-message.ts'
 import { type Hosts, parseHosts } from './hosts-file.ts'
 import { fullNames, parseResolvConf, type ResolvConf } from './resolv-conf.ts'
+import { querySrv } from './srv-query.ts'
 
 /** One address of a name. */
 export interface ResolvedAddress {
@@ -20,14 +22,30 @@ export interface ResolvedAddress {
  */
 export type ResolveFailure = 'nxdomain' | 'temporary'
 
+/** A question without a useful answer. */
+export interface FailedResolution {
+  readonly failure: ResolveFailure
+  readonly reason: string
+}
+
 /** What became of a name. */
 export type Resolution =
   | { readonly failure: null; readonly addresses: readonly ResolvedAddress[] }
-  | { readonly failure: ResolveFailure; readonly reason: string }
+  | FailedResolution
+
+/** What became of the name of a service. */
+export type SrvResolution =
+  | { readonly failure: null; readonly records: readonly SrvRecord[]; readonly ttlMs: number }
+  | FailedResolution
 
 /** Turns names into addresses. Never rejects. */
 export interface NameResolver {
   resolve(name: string): Promise<Resolution>
+}
+
+/** Turns names like `_http._tcp.orders.internal` into places (RFC 2782). Never rejects. */
+export interface SrvResolver {
+  resolveSrv(name: string): Promise<SrvResolution>
 }
 
 /** Where to look; what is left out is where the system looks. */
@@ -41,16 +59,22 @@ export interface ResolverSettings {
   readonly interfaces?: () => NetworkInterfaceInfo[]
 }
 
+interface Bounds {
+  readonly timeoutMs: number
+  readonly tries: number
+}
+
 /** How soon an entry of the hosts file is looked at again. */
 const HOSTS_TTL_MS = 5000
 const LOOPBACK = ['127.0.0.1', '::1']
 
 /** The resolver of this machine. Files are read again when they change. */
-export class SystemResolver implements NameResolver {
+export class SystemResolver implements NameResolver, SrvResolver {
   readonly #settings: ResolverSettings
   readonly #hosts: ChangingFile<Hosts>
   readonly #conf: ChangingFile<ResolvConf>
   readonly #interfaces: () => NetworkInterfaceInfo[]
+  readonly #abort = new AbortController()
   #dns: Resolver | null = null
   #dnsKey = ''
 
@@ -66,12 +90,22 @@ export class SystemResolver implements NameResolver {
     if (isIP(literal) !== 0) return found([{ ip: literal, ttlMs: Number.POSITIVE_INFINITY }])
     const local = await this.#local(name.replace(/\.$/, '').toLowerCase())
     if (local !== null) return found(local.map((ip) => ({ ip, ttlMs: HOSTS_TTL_MS })))
-    return this.#search(name)
+    return this.#search(name, (fullName, dns) => this.#ask(dns, fullName))
+  }
+
+  resolveSrv(name: string): Promise<SrvResolution> {
+    return this.#search(name, async (fullName, dns, { timeoutMs, tries }) => {
+      const settings = { nameservers: dns.getServers(), timeoutMs, tries }
+      const answer = await querySrv(fullName, settings, this.#abort.signal)
+      if (answer.kind === 'failed') return failed(fullName, answer.code)
+      return { failure: null, records: answer.records, ttlMs: answer.ttlMs }
+    })
   }
 
   /** Gives up all questions that are out; they end as temporary failures. */
   close(): void {
     this.#dns?.cancel()
+    this.#abort.abort()
   }
 
   /** What the hosts file says; null when the name is not there. */
@@ -87,12 +121,16 @@ export class SystemResolver implements NameResolver {
     return usable.length > 0 ? usable : ips
   }
 
-  async #search(name: string): Promise<Resolution> {
+  async #search<Found extends { readonly failure: null }>(
+    name: string,
+    ask: (name: string, dns: Resolver, bounds: Bounds) => Promise<Found | FailedResolution>,
+  ): Promise<Found | FailedResolution> {
     const conf = await this.#conf.read()
-    const dns = this.#dnsFor(conf)
-    let unsure: Resolution | null = null
+    const { timeoutMs = conf.timeoutMs, tries = conf.tries } = this.#settings
+    const dns = this.#dnsFor(conf, timeoutMs, tries)
+    let unsure: FailedResolution | null = null
     for (const fullName of fullNames(name, conf)) {
-      const answer = await this.#ask(dns, fullName)
+      const answer = await ask(fullName, dns, { timeoutMs, tries })
       if (answer.failure === null) return answer
       // As glibc does: a name server that fails for one domain does not hide the others, but one
       // that cannot be reached ends the search, lest the name mean something else meanwhile.
@@ -104,9 +142,8 @@ export class SystemResolver implements NameResolver {
     return unsure ?? { failure: 'nxdomain', reason: `${name}: no such name` }
   }
 
-  #dnsFor(conf: ResolvConf): Resolver {
+  #dnsFor(conf: ResolvConf, timeoutMs: number, tries: number): Resolver {
     const { nameservers = conf.nameservers } = this.#settings
-    const { timeoutMs = conf.timeoutMs, tries = conf.tries } = this.#settings
     const key = `${nameservers} ${timeoutMs} ${tries}`
     if (this.#dns === null || key !== this.#dnsKey) {
       this.#dns = new Resolver({ timeout: timeoutMs, tries, maxTimeout: timeoutMs })
@@ -129,8 +166,7 @@ export class SystemResolver implements NameResolver {
     if (addresses.length > 0) return found(addresses)
     const codes = [answer4, answer6].filter((answer) => typeof answer === 'string')
     const unsure = codes.find((code) => !DEFINITE.has(code))
-    if (unsure !== undefined) return { failure: 'temporary', reason: `${name}: ${unsure}` }
-    return { failure: 'nxdomain', reason: `${name}: ${codes[0] ?? 'ENODATA'}` }
+    return failed(name, unsure ?? codes[0] ?? 'ENODATA')
   }
 
   /**
@@ -158,6 +194,10 @@ async function answerOf(
   } catch (error) {
     return (error as NodeJS.ErrnoException).code ?? 'EUNKNOWN'
   }
+}
+
+function failed(name: string, code: string): FailedResolution {
+  return { failure: DEFINITE.has(code) ? 'nxdomain' : 'temporary', reason: `${name}: ${code}` }
 }
 
 function found(addresses: readonly ResolvedAddress[]): Resolution {

@@ -15,6 +15,8 @@ export interface ProbeSettings {
   readonly statuses: readonly { readonly from: number; readonly to: number }[]
   /** Text that must stand in the body, or null. */
   readonly body: string | null
+  /** A field that the answer must carry, by lower-case name. */
+  readonly field?: { readonly name: string; readonly value: string }
   readonly timeoutMs: number
 }
 
@@ -23,6 +25,9 @@ export interface ProbeTarget extends ConnectTarget {
   /** The Host that is sent unless the settings name one. */
   readonly authority: string
 }
+
+/** The reason when the time is over. */
+export const NO_ANSWER = 'no answer in time'
 
 const BODY_BYTES_MAX = 65_536
 const REASON_LENGTH_MAX = 200
@@ -36,7 +41,7 @@ export async function probe(
   settings: ProbeSettings,
   abort: AbortController,
 ): Promise<string | null> {
-  const timer = setTimeout(() => abort.abort('no answer in time'), settings.timeoutMs)
+  const timer = setTimeout(() => abort.abort(NO_ANSWER), settings.timeoutMs)
   const socket = connect(target)
   const onAbort = (): void => void socket.destroy(new Error(String(abort.signal.reason)))
   abort.signal.addEventListener('abort', onAbort, { once: true })
@@ -93,11 +98,21 @@ function answered(
       const status = response.statusCode ?? 0
       if (!settings.statuses.some(({ from, to }) => status >= from && status <= to)) {
         resolve(`it answered ${status}`)
+      } else if (settings.field !== undefined && !carries(response, settings.field)) {
+        resolve(`its answer lacks \`${settings.field.name}: ${settings.field.value}\``)
       } else if (settings.body === null) resolve(null)
       else holds(response, settings.body).then(resolve, reject)
     })
     request.end()
   })
+}
+
+function carries(
+  { headersDistinct }: http.IncomingMessage,
+  { name, value }: { readonly name: string; readonly value: string },
+): boolean {
+  const values = headersDistinct[name]
+  return values?.length === 1 && values[0] === value
 }
 
 async function holds(response: http.IncomingMessage, wanted: string): Promise<string | null> {

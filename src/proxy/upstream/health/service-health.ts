@@ -2,7 +2,8 @@
 // computed only when something changed.
 import type { Endpoint } from '../endpoint.ts'
 import { type EjectionSettings, readmitIfDue, tryEject } from './ejection.ts'
-import { Blocked, type SharedHealth } from './shared-health.ts'
+import { Blocked, NEVER_USED, type SharedHealth } from './shared-health.ts'
+import { type ZoneSettings, ZoneShare } from './zone-share.ts'
 
 /** What the configuration says, compiled. */
 export interface HealthSettings {
@@ -12,6 +13,8 @@ export interface HealthSettings {
   readonly panicBelow: number
   /** New and returning endpoints get their full share only after this time; 0: at once. */
   readonly slowStartMs: number
+  /** Null, or left out: the gateway has no zone. */
+  readonly zones?: ZoneSettings | null
 }
 
 /** The least part of its share that an endpoint gets at the beginning of a slow start. */
@@ -33,6 +36,7 @@ export class ServiceHealth {
   #changesByTime = false
   #changeAt = 0
   #isRamping = false
+  #zones: ZoneShare | null = null
 
   constructor(shared: SharedHealth) {
     this.#shared = shared
@@ -45,7 +49,14 @@ export class ServiceHealth {
     this.#serviceSlot = endpoints[0]?.serviceSlot ?? 0
     const priorities = [...new Set(endpoints.map(({ priority }) => priority))].sort((a, b) => a - b)
     this.#tiers = priorities.map((priority) => endpoints.filter((e) => e.priority === priority))
+    const zones = settings.zones ?? null
+    this.#zones = zones === null ? null : new ZoneShare(zones)
     this.#isKnown = false
+  }
+
+  /** How much stays in the gateway's own zone; null if it has none. Up to date after `update`. */
+  get zones(): ZoneShare | null {
+    return this.#zones
   }
 
   /** Brings `usable` of all endpoints up to date. Call it before an endpoint is picked. */
@@ -114,18 +125,32 @@ export class ServiceHealth {
   /** A tier is joined by the next one when too few of it are in use; with too few in all, all are. */
   #choose(): void {
     const { panicBelow } = this.#settings
+    const zones = this.#zones
+    zones?.begin()
     for (const endpoint of this.#endpoints) endpoint.usable = false
     for (const tier of this.#tiers) {
       let inUse = 0
       for (const endpoint of tier) {
         endpoint.usable = this.#shared.blocked(endpoint.slot) === 0
         if (endpoint.usable) inUse += 1
+        zones?.count(endpoint, endpoint.usable)
       }
-      if (inUse > 0 && inUse >= panicBelow * tier.length) return
+      if (inUse > 0 && inUse >= panicBelow * tier.length) {
+        zones?.end()
+        return
+      }
     }
-    if (panicBelow === 0) return
+    if (panicBelow === 0) zones?.end()
+    else this.#panic()
+  }
+
+  #panic(): void {
+    const zones = this.#zones
+    zones?.begin()
     for (const endpoint of this.#endpoints) {
-      endpoint.usable = (this.#shared.blocked(endpoint.slot) & Blocked.held) === 0
+      endpoint.usable = (this.#shared.blocked(endpoint.slot) & NEVER_USED) === 0
+      zones?.count(endpoint, endpoint.usable)
     }
+    zones?.endInPanic()
   }
 }

@@ -10,7 +10,12 @@ export const Blocked = {
   failing: 2,
   /** New, and not to be used before a check has passed. */
   held: 4,
+  /** It has not shown yet, or not since it could not be reached, that it belongs to the service. */
+  unproven: 8,
 } as const
+
+/** What not even panic overrules. */
+export const NEVER_USED: number = Blocked.held | Blocked.unproven
 
 /** How many of each there is room for. */
 export interface HealthCapacity {

@@ -1,0 +1,193 @@
+// Endpoints that code of others finds. It runs in a thread of its own beside the control plane: what it
+// throws, and what it never finishes, ends there.
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import type { DiscoveryContext } from '../../config/define-discovery.ts'
+import type { EndpointList } from '../../config/endpoint-file.ts'
+import { type TimerWheel, WheelTimer } from '../../lib/timer-wheel.ts'
+import type {
+  EndpointSource,
+  SourceContext,
+  SourcedEndpoint,
+} from '../../proxy/upstream/discovery/endpoint-source.ts'
+
+/** Which module, what it is given, and how its endpoints are spoken to. */
+export interface ModuleSettings {
+  readonly module: string
+  readonly settings: Readonly<Record<string, unknown>>
+  readonly scheme: 'http' | 'https'
+}
+
+interface Job extends ModuleSettings {
+  readonly kind: 'gatehouse:discover'
+}
+
+/** What the thread says. */
+interface Report {
+  readonly endpoints: readonly SourcedEndpoint[] | null
+  readonly failures: readonly string[]
+}
+
+const RESTART_MIN_MS = 1000
+const RESTART_MAX_MS = 30_000
+/** After so long a life the next failure is a first one again. */
+const STABLE_MS = 60_000
+/** How often a module is heard at the most: of what it says in between, the last counts. */
+const REPORT_MS = 50
+const FAILURES_MAX = 5
+const REASON_LENGTH_MAX = 500
+const HEAP_MB = 128
+/** What it may take to end its requests before it is ended. */
+const END_MS = 500
+
+/** Makes a source of the endpoints that a module publishes. */
+export function moduleSource(settings: ModuleSettings, wheel: TimerWheel): EndpointSource {
+  return (context) => new ModuleThread(settings, wheel, context).start()
+}
+
+/** The thread of one module, started again when it ends. */
+class ModuleThread extends WheelTimer {
+  readonly #job: Job
+  readonly #wheel: TimerWheel
+  readonly #context: SourceContext
+  #restartMs = RESTART_MIN_MS
+  #startedAt = 0
+
+  constructor(settings: ModuleSettings, wheel: TimerWheel, context: SourceContext) {
+    super()
+    this.#job = { ...settings, kind: 'gatehouse:discover' }
+    this.#wheel = wheel
+    this.#context = context
+    context.signal.addEventListener('abort', () => wheel.cancel(this), { once: true })
+  }
+
+  start(): void {
+    this.#startedAt = performance.now()
+    const worker = new Worker(new URL(import.meta.url), {
+      workerData: this.#job,
+      name: 'discovery',
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
+    })
+    worker.unref()
+    const { signal, publish, fail } = this.#context
+    const end = (): void => {
+      worker.postMessage('end')
+      setTimeout(() => void worker.terminate(), END_MS).unref()
+    }
+    signal.addEventListener('abort', end, { once: true })
+    worker.on('message', ({ endpoints, failures }: Report) => {
+      if (signal.aborted) return
+      for (const failure of failures) fail(failure)
+      if (endpoints !== null) publish(endpoints)
+    })
+    worker.on('error', (error) => {
+      if (!signal.aborted) fail(reasonOf(error))
+    })
+    worker.once('exit', () => {
+      signal.removeEventListener('abort', end)
+      if (!signal.aborted) this.#restartLater()
+    })
+  }
+
+  override onTimeout(): void {
+    this.start()
+  }
+
+  #restartLater(): void {
+    const isStable = performance.now() - this.#startedAt > STABLE_MS
+    if (isStable) this.#restartMs = RESTART_MIN_MS
+    this.#wheel.arm(this, this.#restartMs)
+    this.#restartMs = Math.min(this.#restartMs * 2, RESTART_MAX_MS)
+  }
+}
+
+// ---- in the thread --------------------------------------------------------------------------------------
+
+/** What the module said since the last report. */
+class Reports {
+  readonly #read: (list: unknown) => EndpointList
+  #endpoints: readonly SourcedEndpoint[] | null = null
+  #failures: string[] = []
+  #timer: NodeJS.Timeout | null = null
+  /** What was published last: the same list again is no news. */
+  #known = ''
+
+  constructor(read: (list: unknown) => EndpointList) {
+    this.#read = read
+  }
+
+  publish(list: unknown): void {
+    const { endpoints, problems } = this.#read(list)
+    if (problems !== null) this.fail(`what it published cannot be used: ${problems.join('; ')}`)
+    else {
+      this.#endpoints = endpoints
+      this.#later()
+    }
+  }
+
+  fail(error: unknown): void {
+    const reason = reasonOf(error)
+    if (this.#failures.length < FAILURES_MAX && !this.#failures.includes(reason)) {
+      this.#failures.push(reason)
+    }
+    this.#later()
+  }
+
+  /** Says what is left to say. */
+  flush(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    const known = JSON.stringify(this.#endpoints)
+    const isNews = this.#endpoints !== null && known !== this.#known
+    const report: Report = { endpoints: isNews ? this.#endpoints : null, failures: this.#failures }
+    if (isNews) this.#known = known
+    this.#endpoints = null
+    this.#failures = []
+    if (isNews || report.failures.length > 0) parentPort!.postMessage(report)
+  }
+
+  #later(): void {
+    this.#timer ??= setTimeout(() => this.flush(), REPORT_MS)
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error)
+  return (text.split('\n', 1)[0] ?? '').slice(0, REASON_LENGTH_MAX)
+}
+
+async function run({ module, settings, scheme }: Job): Promise<void> {
+  // Only here: whoever started the thread stays small.
+  const { importDiscovery } = await import('../../config/discovery-module.ts')
+  const { toEndpoints } = await import('../../config/endpoint-file.ts')
+  const ending = new AbortController()
+  const reports = new Reports((list) => toEndpoints(list, scheme))
+  parentPort!.once('message', () => {
+    ending.abort()
+    // What still runs has been told; whatever goes on is ended from outside.
+    parentPort!.unref()
+  })
+  const context: DiscoveryContext = {
+    signal: ending.signal,
+    publish: (endpoints) => reports.publish(endpoints),
+    fail: (error) => reports.fail(error),
+  }
+  try {
+    const definition = await importDiscovery(module)
+    await definition.watch(await definition.settings.parseAsync(settings), context)
+  } catch (error) {
+    if (ending.signal.aborted) return
+    reports.flush()
+    throw error
+  }
+}
+
+function isJob(data: unknown): data is Job {
+  return (
+    typeof data === 'object' &&
+    data !== null &&
+    'kind' in data &&
+    data.kind === 'gatehouse:discover'
+  )
+}
+
+if (!isMainThread && isJob(workerData)) await run(workerData)
