@@ -40,15 +40,19 @@ describe('explain', () => {
         service: 'users',
         share: 75,
         balance: 'p2c',
-        endpoints: [{ url: 'http://127.0.0.1:4001', weight: 1 }],
+        discover: null,
+        zone: null,
+        endpoints: [{ url: 'http://127.0.0.1:4001', weight: 1, priority: 0, zone: null }],
       },
       {
         service: 'orders',
         share: 25,
         balance: 'round-robin',
+        discover: null,
+        zone: null,
         endpoints: [
-          { url: 'http://127.0.0.1:4002', weight: 1 },
-          { url: 'http://127.0.0.1:4003', weight: 3 },
+          { url: 'http://127.0.0.1:4002', weight: 1, priority: 0, zone: null },
+          { url: 'http://127.0.0.1:4003', weight: 3, priority: 0, zone: null },
         ],
       },
     ])
@@ -95,6 +99,42 @@ describe('explain', () => {
     assert.doesNotMatch(await asked('POST', '/x'), /copy to/)
     const { out } = await folder.run('routes', 'mirror.yaml')
     assert.match(out, /a \(12.5 % also to b\)/)
+  })
+
+  test('says where endpoints come from, which stand by, and which are preferred', async () => {
+    folder.write('endpoints.yaml', '[]')
+    folder.write(
+      'zones.yaml',
+      `listen: http://127.0.0.1:8080
+zone: north
+services:
+  here:
+    endpoints:
+      - { url: http://127.0.0.1:4001, zone: north }
+      - { url: http://127.0.0.1:4002, zone: south, priority: 1 }
+  found: { discover: { file: ./endpoints.yaml } }
+  named: { discover: { srv: _http._tcp.orders.internal } }
+routes:
+  - { path: /here, to: here }
+  - { path: /found, to: found }
+  - { path: /named, to: named }
+`,
+    )
+    const lines = async (path: string) => {
+      const { out } = await folder.run('explain', 'GET', path, 'zones.yaml')
+      return out.split('\n').filter((line) => /^ {2}endpoint/.test(line))
+    }
+    assert.deepEqual(await lines('/here'), [
+      '  endpoint    http://127.0.0.1:4001, zone north (preferred)',
+      '  endpoint    http://127.0.0.1:4002, stands by with priority 1, zone south',
+    ])
+    assert.match(
+      (await lines('/found'))[0]!,
+      /^ {2}endpoints {3}found by the file .*endpoints.yaml$/,
+    )
+    assert.deepEqual(await lines('/named'), [
+      '  endpoints   found by SRV records of _http._tcp.orders.internal',
+    ])
   })
 
   test('says the same to people', async () => {

@@ -114,9 +114,8 @@ function endpointText(
 ): string {
   const isPreferred = zone !== null && zone === own
   return [
-    url,
-    ...(weight === 1 ? [] : [`weight ${weight}`]),
-    ...(priority === 0 ? [] : [`priority ${priority}: stands by`]),
-    ...(zone === null ? [] : [`zone ${zone}${isPreferred ? ': preferred' : ''}`]),
-  ].join(' ')
+    weight === 1 ? url : `${url} weight ${weight}`,
+    ...(priority === 0 ? [] : [`stands by with priority ${priority}`]),
+    ...(zone === null ? [] : [`zone ${zone}${isPreferred ? ' (preferred)' : ''}`]),
+  ].join(', ')
 }

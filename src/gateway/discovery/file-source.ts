@@ -16,7 +16,7 @@ export interface FileSettings {
  * How often is looked whether the file is another one. Looking finds every way of replacing it, on every
  * kind of file system: a rename, a link that is swapped (Kubernetes), a write in place.
  */
-const LOOK_MS = 1000
+const LOOK_MS = 500
 /** A file that changed must be the same for so long before it is read. */
 const SETTLE_MS = 100
 

@@ -31,8 +31,10 @@ const RESTART_MIN_MS = 1000
 const RESTART_MAX_MS = 30_000
 /** After so long a life the next failure is a first one again. */
 const STABLE_MS = 60_000
-/** How often a module is heard at the most: of what it says in between, the last counts. */
-const REPORT_MS = 50
+/** How often a module is heard at the most: of what it publishes in between, the last counts. */
+const PUBLISH_MS = 50
+/** Of what went wrong in between, the first few are told. */
+const FAIL_MS = 500
 const FAILURES_MAX = 5
 const REASON_LENGTH_MAX = 500
 const HEAP_MB = 128
@@ -102,14 +104,16 @@ class ModuleThread extends WheelTimer {
 
 // ---- in the thread --------------------------------------------------------------------------------------
 
-/** What the module said since the last report. */
+/** What the module said since it was last heard. */
 class Reports {
   readonly #read: (list: unknown) => EndpointList
   #endpoints: readonly SourcedEndpoint[] | null = null
   #failures: string[] = []
-  #timer: NodeJS.Timeout | null = null
-  /** What was published last: the same list again is no news. */
-  #known = ''
+  #endpointsTimer: NodeJS.Timeout | undefined
+  #failuresTimer: NodeJS.Timeout | undefined
+  /** What was said last: the same again is no news. */
+  #knownEndpoints = ''
+  #knownFailure = ''
 
   constructor(read: (list: unknown) => EndpointList) {
     this.#read = read
@@ -117,36 +121,48 @@ class Reports {
 
   publish(list: unknown): void {
     const { endpoints, problems } = this.#read(list)
-    if (problems !== null) this.fail(`what it published cannot be used: ${problems.join('; ')}`)
-    else {
-      this.#endpoints = endpoints
-      this.#later()
+    if (problems !== null) {
+      this.fail(`what it published cannot be used: ${problems.join('; ')}`)
+      return
     }
+    this.#endpoints = endpoints
+    this.#knownFailure = ''
+    this.#endpointsTimer ??= setTimeout(() => this.#tellEndpoints(), PUBLISH_MS)
   }
 
   fail(error: unknown): void {
     const reason = reasonOf(error)
-    if (this.#failures.length < FAILURES_MAX && !this.#failures.includes(reason)) {
-      this.#failures.push(reason)
-    }
-    this.#later()
+    if (reason === this.#knownFailure) return
+    this.#knownFailure = reason
+    if (this.#failures.length < FAILURES_MAX) this.#failures.push(reason)
+    this.#failuresTimer ??= setTimeout(() => this.#tellFailures(), FAIL_MS)
   }
 
   /** Says what is left to say. */
   flush(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timer = null
-    const known = JSON.stringify(this.#endpoints)
-    const isNews = this.#endpoints !== null && known !== this.#known
-    const report: Report = { endpoints: isNews ? this.#endpoints : null, failures: this.#failures }
-    if (isNews) this.#known = known
-    this.#endpoints = null
-    this.#failures = []
-    if (isNews || report.failures.length > 0) parentPort!.postMessage(report)
+    if (this.#endpoints !== null) this.#tellEndpoints()
+    if (this.#failures.length > 0) this.#tellFailures()
   }
 
-  #later(): void {
-    this.#timer ??= setTimeout(() => this.flush(), REPORT_MS)
+  #tellEndpoints(): void {
+    clearTimeout(this.#endpointsTimer)
+    this.#endpointsTimer = undefined
+    const endpoints = this.#endpoints
+    const known = JSON.stringify(endpoints)
+    if (known === this.#knownEndpoints) return
+    this.#knownEndpoints = known
+    this.#tell({ endpoints, failures: [] })
+  }
+
+  #tellFailures(): void {
+    clearTimeout(this.#failuresTimer)
+    this.#failuresTimer = undefined
+    this.#tell({ endpoints: null, failures: this.#failures })
+    this.#failures = []
+  }
+
+  #tell(report: Report): void {
+    parentPort!.postMessage(report)
   }
 }
 
