@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { loadObject } from '../config/load-object.ts'
 import type { Document } from '../config/schema.ts'
 import type { Resolution, SrvResolution } from '../proxy/upstream/discovery/resolver.ts'
+import { EndpointTable } from '../proxy/upstream/endpoint-table.ts'
 import type { EndpointsUpdate } from './data-plane.ts'
 import type { EndpointResolver } from './discovery/service-source.ts'
 import { EndpointDirectory } from './endpoint-directory.ts'
@@ -76,3 +77,25 @@ test('first addresses that come after the wait are told as soon as they are know
     resolver.answer('one.test', '127.0.0.1')
     assert.deepEqual(addressesOf(await heard), { one: ['127.0.0.1'] })
   }))
+
+test('endpoints for which there is no room are told of, and those that were there stay', async (t) => {
+  const resolver = new HeldResolver()
+  const { promise: told, resolve: tell } = Promise.withResolvers<string>()
+  const capacity = { endpointsMax: 1, servicesMax: 4, threadsMax: 2 }
+  const { buffers } = EndpointTable.create(capacity)
+  const updates: EndpointsUpdate[] = []
+  const directory = new EndpointDirectory(buffers, resolver, (update) => updates.push(update), tell)
+  t.after(() => directory.close())
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const document = await documentOf({ one: 'http://127.0.0.1:80', two: 'http://two.test:80' })
+  const update = directory.configure(document)
+  t.mock.timers.tick(3_000)
+  assert.deepEqual(addressesOf(await update), { one: ['127.0.0.1'], two: [] })
+  t.mock.timers.reset()
+  resolver.answer('two.test', '127.0.0.2')
+  assert.match(
+    await told,
+    /endpoints that were found are not used: no room for more than 1 endpoints/,
+  )
+  assert.deepEqual(updates, [])
+})

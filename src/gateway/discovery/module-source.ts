@@ -206,4 +206,11 @@ function isJob(data: unknown): data is Job {
   )
 }
 
-if (!isMainThread && isJob(workerData)) await run(workerData)
+if (!isMainThread && isJob(workerData)) {
+  // Not awaited: the module may import the whole of Gatehouse, and so this very file.
+  run(workerData).catch((error) => {
+    setImmediate(() => {
+      throw error
+    })
+  })
+}
