@@ -68,7 +68,9 @@ export class ForwardedBody implements BodyTaker {
     return this.#send(data)
   }
 
+  /** The end; it is told again with each attempt. */
   onRequestEnd(trailers: string): void {
+    if (this.#ended) return
     this.#ended = true
     this.#trailers = trailers
     this.#sendEnd()

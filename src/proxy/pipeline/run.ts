@@ -67,7 +67,7 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
   #phase: number = Phase.request
   #stage = 0
   #ran = 0
-  #editsBefore: FieldEdits | null = null
+  #editsBefore: FieldEdits | null | undefined = undefined
 
   constructor(
     connection: ServerConnection,
@@ -211,7 +211,7 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
 
   /** Runs the onForward hooks for one attempt, on the edits as they were before the first. */
   runForward(): void {
-    if (this.attempts <= 1) this.#editsBefore = copyOf(this.requestEdits)
+    if (this.#editsBefore === undefined) this.#editsBefore = copyOf(this.requestEdits)
     else this.requestEdits = copyOf(this.#editsBefore)
     const failure = forwardThrough(this, this.plan.stages, this.#ran)
     if (failure !== null) this.#policyFailed(failure.stage, failure.error)
