@@ -1,4 +1,5 @@
 // What the configuration says of a service, as its threads use it.
+import type { AttemptTerms } from '../proxy/pipeline/attempt-bounds.ts'
 import { pickerFactory } from '../proxy/upstream/balancers/registry.ts'
 import type {
   Fallback,
@@ -7,7 +8,7 @@ import type {
   ServiceSettings,
 } from '../proxy/upstream/service.ts'
 import { UpstreamTls } from '../proxy/upstream/upstream-tls.ts'
-import type { ServiceDocument } from './schema.ts'
+import type { ForwardDocument, ServiceDocument } from './schema.ts'
 
 /** The part of the compiler's environment that services need. */
 export interface ServiceEnvironment {
@@ -29,8 +30,9 @@ export function compileService(
   environment: ServiceEnvironment,
   zone: string | null = null,
 ): ServiceSettings {
-  const { breaker, connections, retries, timeouts } = service
+  const { breaker, connections, retries } = service
   const failures = retries.statuses.filter((status) => status >= 500)
+  const terms = attemptTerms(service, null)
   return {
     name: service.name,
     pool: {
@@ -38,19 +40,12 @@ export function compileService(
       queueMax: connections.queueMax,
       idleMs: connections.idleTimeoutMs,
       mustProve: service.identity !== null,
-      timeouts: {
-        connectMs: timeouts.connectMs,
-        responseMs: timeouts.responseMs,
-        idleMs: timeouts.idleMs,
-      },
+      timeouts: terms.timeouts,
     },
     queueTimeoutMs: connections.queueTimeoutMs,
-    attemptTimeoutMs: timeouts.attemptMs ?? 0,
-    retries: {
-      ...retries,
-      statuses: new Set(retries.statuses),
-      methods: new Set(retries.methods),
-    },
+    attemptTimeoutMs: terms.attemptTimeoutMs,
+    retries: terms.retries,
+    hedge: service.hedge,
     health: {
       ejection: service.ejection,
       panicBelow: service.panicBelow,
@@ -65,6 +60,26 @@ export function compileService(
     tls: service.tls === null ? null : new UpstreamTls(service.tls, environment.readFile),
     picker: pickerFactory(service.balance, service.sticky),
     counters: environment.serviceCounters(service.name),
+  }
+}
+
+/** What a route, or null for none, asks of the attempts at a service. */
+export function attemptTerms(
+  { retries, timeouts }: ServiceDocument,
+  route: Pick<ForwardDocument, 'retries' | 'timeouts'> | null,
+): AttemptTerms {
+  const own = route?.timeouts
+  const isOff = route?.retries === false
+  const merged = isOff ? { ...retries, attemptsMax: 0 } : { ...retries, ...route?.retries }
+  return {
+    timeouts: {
+      connectMs: timeouts.connectMs,
+      responseMs: own?.responseMs ?? timeouts.responseMs,
+      idleMs: own?.idleMs ?? timeouts.idleMs,
+    },
+    attemptTimeoutMs: own?.attemptMs ?? timeouts.attemptMs ?? 0,
+    retries: { ...merged, statuses: new Set(merged.statuses), methods: new Set(merged.methods) },
+    mayHedge: !isOff,
   }
 }
 

@@ -11,6 +11,7 @@ import {
 } from '../proxy/pipeline/targets/rewrite.ts'
 import { SplitStickiness } from '../proxy/pipeline/targets/stickiness.ts'
 import type { Service } from '../proxy/upstream/service.ts'
+import { attemptTerms } from './compile-service.ts'
 import type { Document, ForwardDocument, RouteDocument } from './schema.ts'
 
 /** The part of the compiler's environment that targets need. */
@@ -85,11 +86,7 @@ function share(
     name,
     weight,
     service: environment.service(name),
-    timeouts: {
-      connectMs: own.timeouts.connectMs,
-      responseMs: target.timeouts.responseMs ?? own.timeouts.responseMs,
-      idleMs: target.timeouts.idleMs ?? own.timeouts.idleMs,
-    },
+    terms: attemptTerms(own, target),
   }
 }
 

@@ -87,6 +87,7 @@ describe('the shortest configuration', () => {
             sameEndpoint: false,
             budget: { share: 0.2, minPerSecond: 10 },
           },
+          hedge: null,
           health: null,
           ejection: {
             failuresInRow: 5,
@@ -131,7 +132,8 @@ describe('the shortest configuration', () => {
             sticky: null,
             mirror: null,
             rewrite: null,
-            timeouts: { responseMs: null, idleMs: null, exchangeMs: null },
+            timeouts: { attemptMs: null, responseMs: null, idleMs: null, exchangeMs: null },
+            retries: null,
             upgrade: ['websocket'],
           },
         },

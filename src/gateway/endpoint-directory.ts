@@ -10,7 +10,7 @@ import { SlotRegistry } from '../proxy/upstream/slot-registry.ts'
 import type { EndpointsUpdate } from './data-plane.ts'
 import type { EndpointResolver } from './discovery/service-source.ts'
 import { SourcedServices } from './discovery/sourced-services.ts'
-import { type HealthChange, HealthWatch } from './health-watch.ts'
+import { type HealthObserver, HealthWatch } from './health-watch.ts'
 
 const FIRST_LOOKUP_MS_MAX = 3000
 /** How long new endpoints may take to prove who they are before the threads hear of the others too. */
@@ -35,20 +35,20 @@ export class EndpointDirectory {
    * @param onChange hears of addresses that change after `configure` returned.
    * @param onProblem hears of every look-up that failed, and of what sources could not do; what was known
    *   stays, unless a name is gone.
-   * @param onHealth hears of endpoints that went out of use or came back.
+   * @param health hears of endpoints that went out of use or came back.
    */
   constructor(
     buffers: EndpointTableBuffers,
     resolver: EndpointResolver,
     onChange: (update: EndpointsUpdate) => void,
     onProblem: (message: string) => void,
-    onHealth: (change: HealthChange) => void = () => {},
+    health: HealthObserver = { onChange() {}, onEjected() {} },
   ) {
     // The last row of the table is the control plane's.
     const table = EndpointTable.attach(buffers, buffers.threadsMax - 1)
     this.#onChange = onChange
     this.#onProblem = onProblem
-    this.#health = new HealthWatch(table.health, this.#wheel, onHealth)
+    this.#health = new HealthWatch(table.health, this.#wheel, health)
     this.#sources = new SourcedServices(resolver, this.#wheel, {
       onChange: () => void this.#tell(),
       onProblem,

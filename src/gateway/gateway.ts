@@ -3,6 +3,8 @@
 import { type LoadObjectOptions, loadObject } from '../config/load-object.ts'
 import type { Document, DocumentInput } from '../config/schema.ts'
 import { hostPort } from '../lib/host-port.ts'
+import { ServiceMetrics } from '../observability/gateway-metrics.ts'
+import { MetricsWriter } from '../observability/metrics.ts'
 import type { PolicyLog } from '../proxy/pipeline/policy.ts'
 import { SystemResolver } from '../proxy/upstream/discovery/resolver.ts'
 import type { CountFile } from '../state/count-file.ts'
@@ -120,14 +122,15 @@ export class Gateway {
 
 /**
  * Makes a gateway out of a configuration object; `start` runs it.
+ * @param shared what it counts in, of one thread, for who wants to read along.
  * @throws GatewayConfigurationError with every problem of the configuration.
  */
 export async function createGateway(
   config: DocumentInput,
   options: GatewayOptions = {},
+  shared: SharedState = createSharedState(1),
 ): Promise<Gateway> {
   const { document, policies } = await loadObject(config, options)
-  const shared = createSharedState(1)
   const plane = createDataPlane({
     shared,
     threadIndex: 0,
@@ -135,12 +138,17 @@ export async function createGateway(
     log: options.log ?? SILENT,
   })
   const log = options.log ?? SILENT
+  // The row after those of the threads is the control plane's.
+  const writer = new MetricsWriter(shared.metrics, 1)
   const directory = new EndpointDirectory(
     shared.endpoints,
     new SystemResolver(),
     (update) => plane.updateEndpoints(update),
     (message) => log.warn({}, message),
-    (change) => log.warn({ ...change }, 'the health of an endpoint changed'),
+    {
+      onChange: (change) => log.warn({ ...change }, 'the health of an endpoint changed'),
+      onEjected: (service) => new ServiceMetrics(writer, service).ejected(),
+    },
   )
   return new Gateway(plane, shared, directory, document, options)
 }

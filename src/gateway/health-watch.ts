@@ -39,6 +39,14 @@ export interface HealthChange {
   readonly reason: string
 }
 
+/** Who hears what is found. */
+export interface HealthObserver {
+  /** An endpoint went out of use, or came back. */
+  onChange(change: HealthChange): void
+  /** An endpoint of the service was ejected because too many of its requests failed. */
+  onEjected(service: string): void
+}
+
 /** An endpoint that is watched. */
 interface Watched {
   readonly settings: EndpointSettings
@@ -59,7 +67,7 @@ type Health = NonNullable<ServiceDocument['health']>
 export class HealthWatch extends WheelTimer {
   readonly #health: SharedHealth
   readonly #wheel: TimerWheel
-  readonly #onChange: (change: HealthChange) => void
+  readonly #observer: HealthObserver
   readonly #ratios: FailureRatios
   readonly #identities: IdentityWatch
   readonly #zones: ZoneWatch
@@ -67,17 +75,17 @@ export class HealthWatch extends WheelTimer {
   /** What was known of services at the last `configure`, by name. */
   #services = new Map<string, KnownService>()
 
-  constructor(health: SharedHealth, wheel: TimerWheel, onChange: (change: HealthChange) => void) {
+  constructor(health: SharedHealth, wheel: TimerWheel, observer: HealthObserver) {
     super()
     this.#health = health
     this.#wheel = wheel
-    this.#onChange = onChange
+    this.#observer = observer
     this.#ratios = new FailureRatios(health)
     this.#identities = new IdentityWatch(health, wheel, (endpoint, state, reason) =>
-      onChange({ endpoint, state, reason }),
+      observer.onChange({ endpoint, state, reason }),
     )
     this.#zones = new ZoneWatch(health, (endpoint, state, reason) =>
-      onChange({ endpoint, state, reason }),
+      observer.onChange({ endpoint, state, reason }),
     )
   }
 
@@ -115,7 +123,8 @@ export class HealthWatch extends WheelTimer {
       services.flatMap(({ service, slot, endpoints }) => {
         const slots = endpoints.map((endpoint) => endpoint.slot)
         const settings = service.ejection
-        return settings === null ? [] : [{ serviceSlot: slot, slots, settings }]
+        const onEjected = (): void => this.#observer.onEjected(service.name)
+        return settings === null ? [] : [{ serviceSlot: slot, slots, settings, onEjected }]
       }),
     )
     if (!this.armed) this.#wheel.arm(this, SWEEP_MS)
@@ -143,7 +152,7 @@ export class HealthWatch extends WheelTimer {
       if (isEjected === watched.isEjected) continue
       watched.isEjected = isEjected
       const state = isEjected ? 'ejected' : 'readmitted'
-      this.#onChange({ endpoint: key, state, reason: '' })
+      this.#observer.onChange({ endpoint: key, state, reason: '' })
     }
     this.#wheel.arm(this, SWEEP_MS)
   }
@@ -186,11 +195,11 @@ export class HealthWatch extends WheelTimer {
         if (!this.#health.setBlocked(slot, Blocked.failing, false)) return
         // It failed, and was found to work again: what requests saw before says nothing any more.
         this.#health.setBlocked(slot, Blocked.ejected, false)
-        this.#onChange({ endpoint: key, state: 'passing', reason: '' })
+        this.#observer.onChange({ endpoint: key, state: 'passing', reason: '' })
       },
       onFailing: (reason) => {
         this.#health.setBlocked(slot, Blocked.failing, true)
-        this.#onChange({ endpoint: key, state: 'failing', reason })
+        this.#observer.onChange({ endpoint: key, state: 'failing', reason })
       },
       // Certificates may have been renewed.
       onFailure: () => void tls?.reload().catch(() => {}),

@@ -120,6 +120,21 @@ const SERVICE = metricsShape('service', ['service'], {
     help: 'Retries that the budget had no room for.',
     type: 'counter',
   },
+  hedges: {
+    name: 'gatehouse_upstream_hedges_total',
+    help: 'Requests sent to another endpoint as well, because the first one took long.',
+    type: 'counter',
+  },
+  hedgesWon: {
+    name: 'gatehouse_upstream_hedges_won_total',
+    help: 'Hedges whose answer was the first good one.',
+    type: 'counter',
+  },
+  hedgesRefused: {
+    name: 'gatehouse_upstream_hedges_refused_total',
+    help: 'Hedges that the retry budget had no room for.',
+    type: 'counter',
+  },
   ejections: {
     name: 'gatehouse_upstream_ejections_total',
     help: 'Endpoints taken out of use because requests failed there.',
@@ -175,6 +190,18 @@ export class ServiceMetrics extends Block {
 
   retryRefused(): void {
     this.add(SERVICE.offsets.retriesRefused, 1)
+  }
+
+  hedge(): void {
+    this.add(SERVICE.offsets.hedges, 1)
+  }
+
+  hedgeWon(): void {
+    this.add(SERVICE.offsets.hedgesWon, 1)
+  }
+
+  hedgeRefused(): void {
+    this.add(SERVICE.offsets.hedgesRefused, 1)
   }
 
   ejected(): void {

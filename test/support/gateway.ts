@@ -2,6 +2,10 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { createGateway } from '../../src/gateway/gateway.ts'
+import { createSharedState, type SharedState } from '../../src/gateway/shared-state.ts'
+import { prometheusText } from '../../src/observability/exporters/prometheus.ts'
+import { MetricsReader } from '../../src/observability/metrics.ts'
+import { EndpointTable } from '../../src/proxy/upstream/endpoint-table.ts'
 import { eventually } from './changes.ts'
 import { type ClientOptions, RawClient } from './raw-client.ts'
 import './lent-memory.ts'
@@ -12,27 +16,30 @@ export type Settings = Readonly<Record<string, unknown>>
 
 const LONG = '2m'
 
+function whole(settings: Settings) {
+  const base = { listen: 'http://127.0.0.1:0', admin: false, log: { level: 'error' } }
+  return { ...base, ...settings } as never
+}
+
 /** A running gateway under test. */
 export class TestGateway {
   readonly port: number
   readonly #gateway: Awaited<ReturnType<typeof createGateway>>
+  readonly #shared: SharedState
   readonly #clients: RawClient[] = []
 
-  private constructor(gateway: Awaited<ReturnType<typeof createGateway>>) {
+  private constructor(gateway: Awaited<ReturnType<typeof createGateway>>, shared: SharedState) {
     this.#gateway = gateway
+    this.#shared = shared
     this.port = gateway.addresses[0]!.port
   }
 
   /** Starts with these settings. */
   static async start(settings: Settings): Promise<TestGateway> {
-    const gateway = await createGateway({
-      listen: 'http://127.0.0.1:0',
-      admin: false,
-      log: { level: 'error' },
-      ...settings,
-    } as never)
+    const shared = createSharedState(1)
+    const gateway = await createGateway(whole(settings), {}, shared)
     await gateway.start()
-    return new TestGateway(gateway)
+    return new TestGateway(gateway, shared)
   }
 
   /**
@@ -57,6 +64,28 @@ export class TestGateway {
     const client = await RawClient.connect(this.port, options)
     this.#clients.push(client)
     return client
+  }
+
+  /** Puts other settings in the place of those that it runs with. */
+  async apply(settings: Settings): Promise<void> {
+    await this.#gateway.apply(whole(settings))
+  }
+
+  /** The sum of a metric over everything it is counted for. */
+  metric(name: string): number {
+    const lines = prometheusText(new MetricsReader(this.#shared.metrics)).split('\n')
+    const own = lines.filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+    return own.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
+  }
+
+  /** Attempts in flight, at all endpoints. */
+  inFlight(): number {
+    const table = EndpointTable.attach(this.#shared.endpoints, 1)
+    let sum = 0
+    for (let slot = 0; slot < this.#shared.endpoints.endpointsMax; slot++) {
+      sum += table.inFlight(slot)
+    }
+    return sum
   }
 
   stats(): Record<string, number> {
@@ -105,6 +134,7 @@ export class TestGateway {
       { clientConnections: 0, upstreamConnections: 0, upstreamWaiters: 0, exchanges: 0, timers: 0 },
       'a closed gateway holds nothing',
     )
+    assert.equal(this.inFlight(), 0, 'a closed gateway counts no attempt at any endpoint')
   }
 }
 

@@ -6,6 +6,7 @@ import { matchFields, normaliseMatch } from './match.ts'
 import { mirrorSchema } from './mirror.ts'
 import { exchangeTimeoutFields } from './service.ts'
 import { serviceReference } from './service-reference.ts'
+import { routeRetriesSchema } from './service-retries.ts'
 import type { UseSchema } from './use.ts'
 import { fieldName, fieldValue, hasUnknownKeys, refuse, type SchemaContext } from './value.ts'
 
@@ -159,6 +160,11 @@ function forwardFields(context: SchemaContext) {
       .partial()
       .optional()
       .describe("Replaces the service's `timeouts`, one by one."),
+    retries: routeRetriesSchema
+      .optional()
+      .describe(
+        "Replaces the service's `retries`, one by one, within the same budget. `false`: nothing is sent twice, nor hedged.",
+      ),
     upgrade: z
       .array(
         z
@@ -238,7 +244,7 @@ type TargetInput = ForwardInput & {
   respond?: z.output<typeof respondSchema> | undefined
 }
 
-const FORWARD_ONLY = ['sticky', 'mirror', 'rewrite', 'timeouts', 'upgrade'] as const
+const FORWARD_ONLY = ['sticky', 'mirror', 'rewrite', 'timeouts', 'retries', 'upgrade'] as const
 
 function targetOf(route: TargetInput, ctx: z.core.$RefinementCtx) {
   const { to, redirect, respond } = route
@@ -277,10 +283,12 @@ function targetOf(route: TargetInput, ctx: z.core.$RefinementCtx) {
     mirror: route.mirror ?? null,
     rewrite: route.rewrite ?? null,
     timeouts: {
+      attemptMs: route.timeouts?.attempt ?? null,
       responseMs: route.timeouts?.response ?? null,
       idleMs: route.timeouts?.idle ?? null,
       exchangeMs: route.timeouts?.exchange ?? null,
     },
+    retries: route.retries ?? null,
     upgrade: route.upgrade ?? ['websocket'],
   }
 }

@@ -13,7 +13,7 @@ import {
   panicBelowSchema,
   spillBelowSchema,
 } from './service-health.ts'
-import { deadlineSchema, retriesSchema } from './service-retries.ts'
+import { deadlineSchema, hedgeSchema, retriesSchema } from './service-retries.ts'
 import { filePath, hasUnknownKeys, refuse, type SchemaContext } from './value.ts'
 
 const BALANCE_NAMES = Object.keys(BALANCERS) as (keyof typeof BALANCERS)[]
@@ -63,6 +63,9 @@ const stickySchema = z.strictObject({
 
 /** Timeouts of one exchange by their input names; a route may override each. */
 export const exchangeTimeoutFields = {
+  attempt: durationMs({ min: 1 }).describe(
+    'For one attempt, from its beginning to the response head. Past it: another one, or 504. Absent: no such bound.',
+  ),
   response: durationMs({ min: 1 }).describe(
     'From the whole request sent until the response head is there. Past it: 504.',
   ),
@@ -81,11 +84,7 @@ const timeoutsSchema = z.strictObject({
   response: exchangeTimeoutFields.response
     .optional()
     .describe(`${exchangeTimeoutFields.response.description} Default: \`30s\`.`),
-  attempt: durationMs({ min: 1 })
-    .optional()
-    .describe(
-      'For one attempt, from its beginning to the response head. Past it: another one, or 504. Absent: no such bound.',
-    ),
+  attempt: exchangeTimeoutFields.attempt.optional(),
   idle: exchangeTimeoutFields.idle.prefault('60s'),
   exchange: exchangeTimeoutFields.exchange.optional(),
 })
@@ -217,6 +216,11 @@ function serviceObjectSchema(context: SchemaContext) {
     retries: retriesSchema
       .prefault({})
       .describe('Only idempotent requests whose body can be sent again are retried.'),
+    hedge: hedgeSchema
+      .optional()
+      .describe(
+        'Sends safe requests that take long to another endpoint as well; the first good answer counts. Absent: never.',
+      ),
     health: healthSchema
       .optional()
       .describe('Checks that find out whether endpoints work before requests do.'),
@@ -286,6 +290,9 @@ export function serviceSchema(context: SchemaContext) {
           'endpoints that begin with https://',
         )
       }
+      if (value.hedge !== undefined && value.sticky !== undefined) {
+        refuse(ctx, '`hedge` asks other endpoints than the one that `sticky` keeps a caller at')
+      }
       if (value.timeout !== undefined && value.timeouts.response !== undefined) {
         refuse(ctx, '`timeout` and `timeouts.response` say the same; keep one')
       }
@@ -304,6 +311,7 @@ export function serviceSchema(context: SchemaContext) {
         },
         deadline: value.deadline ?? null,
         retries: value.retries,
+        hedge: value.hedge ?? null,
         health: value.health ?? null,
         ejection: value.ejection,
         panicBelow: value.panicBelow,

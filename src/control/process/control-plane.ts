@@ -5,7 +5,7 @@ import { createSharedState, openCountFile, type SharedState } from '../../gatewa
 import { systemClock } from '../../lib/clock.ts'
 import { hostPort } from '../../lib/host-port.ts'
 import { prometheusText } from '../../observability/exporters/prometheus.ts'
-import { GatewayMetrics } from '../../observability/gateway-metrics.ts'
+import { GatewayMetrics, ServiceMetrics } from '../../observability/gateway-metrics.ts'
 import { MetricsReader, MetricsWriter } from '../../observability/metrics.ts'
 import { SystemResolver } from '../../proxy/upstream/discovery/resolver.ts'
 import type { CountFile } from '../../state/count-file.ts'
@@ -62,7 +62,8 @@ export class ControlPlane implements ControlView {
     this.#options = options
     this.#shared = shared
     this.#metrics = new MetricsReader(shared.metrics)
-    this.#counters = new GatewayMetrics(new MetricsWriter(shared.metrics, count))
+    const writer = new MetricsWriter(shared.metrics, count)
+    this.#counters = new GatewayMetrics(writer)
     this.#log = new GatewayLog(count, this.#counters)
     this.#cleanup = new SharedCleanup(shared, this.#metrics)
     this.#directory = new EndpointDirectory(
@@ -70,8 +71,11 @@ export class ControlPlane implements ControlView {
       new SystemResolver(),
       (update) => void this.#threads.updateEndpoints(update),
       (message) => options.report(message),
-      ({ endpoint, state, reason }) =>
-        options.report(`${endpoint} is ${state}${reason === '' ? '' : `: ${reason}`}`),
+      {
+        onChange: ({ endpoint, state, reason }) =>
+          options.report(`${endpoint} is ${state}${reason === '' ? '' : `: ${reason}`}`),
+        onEjected: (service) => new ServiceMetrics(writer, service).ejected(),
+      },
     )
     this.#threads = new DataThreads({
       count,

@@ -144,6 +144,11 @@ export class ClientConnection extends WheelTimer implements BodySink {
     return takesMore
   }
 
+  /** Somebody else takes what is left of the answer. */
+  passTo(sink: ResponseSink): void {
+    this.#sink = sink
+  }
+
   cork(): void {
     this.socket.cork()
   }

@@ -1,13 +1,41 @@
 // What bounds the attempts of an exchange beside their number: one timer for whatever is due first, the
 // deadline that came with the request, and the pass of the service's breaker.
 import { WheelTimer } from '../../lib/timer-wheel.ts'
+import type { UpstreamTimeouts } from '../http/client-connection.ts'
 import { Deadline, type DeadlineSettings } from '../upstream/deadline.ts'
-import type { Service } from '../upstream/service.ts'
+import type { RetrySettings } from '../upstream/retries.ts'
+import type { Service, ServiceSettings } from '../upstream/service.ts'
 import { type CircuitPass, circuitPass } from './circuit-pass.ts'
 import type { ExchangeRun } from './run.ts'
 
 /** What the timer stands for. */
 export const Wait = { queue: 0, attempt: 1, backoff: 2, deadline: 3 } as const
+
+/** What one route asks of the attempts at one service: its own settings, else those of the service. */
+export interface AttemptTerms {
+  readonly timeouts: UpstreamTimeouts
+  /** See ServiceSettings. */
+  readonly attemptTimeoutMs: number
+  readonly retries: RetrySettings
+  /** Whether the service's hedges are for this route too. */
+  readonly mayHedge: boolean
+}
+
+/** The terms of a service for a route that says nothing else. */
+export function termsOf(settings: ServiceSettings): AttemptTerms {
+  const { attemptTimeoutMs, pool, retries } = settings
+  return { timeouts: pool.timeouts, attemptTimeoutMs, retries, mayHedge: true }
+}
+
+/** Whether it is the answer of an endpoint that cannot serve. */
+export function isUnwell(status: number, service: Service): boolean {
+  return status >= 500 && service.settings.failureStatuses.has(status)
+}
+
+/** Whether another endpoint may have a better answer. */
+export function isWorthRetry(status: number, terms: AttemptTerms): boolean {
+  return status >= 400 && terms.retries.statuses.has(status)
+}
 
 /** The bounds of one exchange's attempts. */
 export abstract class AttemptBounds extends WheelTimer {

@@ -1,84 +1,32 @@
 // The attempts of one exchange at the endpoints of one service: pick, connect, send, and try again
 // where that can place no order twice.
 import type { ErrorCode } from '../../errors.ts'
-import type { ClientConnection, ResponseSink, UpstreamTimeouts } from '../http/client-connection.ts'
+import type { ClientConnection, ResponseSink } from '../http/client-connection.ts'
 import type { ResponseHead } from '../http/message-head.ts'
-import type { ConnectionPool, ConnectionWaiter } from '../upstream/connection-pool.ts'
 import type { Endpoint } from '../upstream/endpoint.ts'
 import { RetryCause, retryAfterMs } from '../upstream/retries.ts'
 import type { Service } from '../upstream/service.ts'
-import { AttemptBounds, Wait } from './attempt-bounds.ts'
+import { isUnwell, isWorthRetry, termsOf, Wait } from './attempt-bounds.ts'
 import { inPlaceOf } from './circuit-pass.ts'
+import { CurrentAttempt } from './current-attempt.ts'
 import type { UpstreamSide } from './exchange-context.ts'
-import { ForwardedBody } from './forwarded-body.ts'
-import { requestHead } from './request-head.ts'
+import { type HedgedAttempts, hedgingOf } from './hedging.ts'
 import { interimHead } from './response-head.ts'
-import { Retrying } from './retrying.ts'
-import type { ExchangeRun } from './run.ts'
 
-/** How the forwarded request differs from the received one. */
-export interface Rewrite {
-  /** The new target, query included; null keeps the received one. */
-  readonly target: ((run: ExchangeRun) => string) | null
-  /** The new Host; null leaves it to the service. */
-  readonly host: string | null
-}
-
-/** The body of an answer that is not passed on is read up to this size, to keep its connection. */
-const DISCARDED_BYTES_MAX = 65536
 const NONE_TRIED: readonly Endpoint[] = []
 
 /** Sends one exchange to its service. */
-export class Attempts
-  extends AttemptBounds
-  implements UpstreamSide, ResponseSink, ConnectionWaiter
-{
-  nextWaiter: ConnectionWaiter | null = null
-  waitingIn: ConnectionPool | null = null
-  readonly #service: Service
-  readonly #rewrite: Rewrite
-  readonly #timeouts: UpstreamTimeouts
-  /** Whether sending it twice is as good as once. */
-  readonly #isRepeatable: boolean
-  readonly #body: ForwardedBody | null
-  readonly #isChunked: boolean
-  #retrying: Retrying | null = null
-  #endpoint: Endpoint | null = null
-  #lastEndpoint: Endpoint | null = null
+export class Attempts extends CurrentAttempt implements UpstreamSide, ResponseSink, HedgedAttempts {
   #lastError: ErrorCode | null = null
-  #pool: ConnectionPool | null = null
-  #connection: ClientConnection | null = null
-  #sentAt = 0
-  #latencyMs = -1
-  #isReused = false
-  #isUnwell = false
   #isTunnel = false
   /** The upstream has ended its side of the tunnel. */
   #tunnelEnded = false
-  /** The bytes that may still come of an answer that is not passed on; -1 while none is. */
-  #discardedBytesLeft = -1
-
-  constructor(run: ExchangeRun, service: Service, rewrite: Rewrite, timeouts: UpstreamTimeouts) {
-    super(run)
-    this.#service = service
-    this.#rewrite = rewrite
-    this.#timeouts = timeouts
-    const { retries } = service.settings
-    this.#isRepeatable =
-      retries.methods.has(run.method) ||
-      (retries.honoursIdempotencyKey && run.requestHeader('idempotency-key') !== null)
-    this.#isChunked =
-      run.request.isChunked || (run.requestHasBody && run.plan.transformsRequestBody)
-    this.#body = run.requestHasBody
-      ? new ForwardedBody(this.#isChunked, this.#isRepeatable ? retries.bodyBytesMax : -1)
-      : null
-  }
 
   /** Begins the first attempt, or answers in place of a service that fails. */
   start(mayFallBack = true): void {
     const { run } = this
-    const service = this.#service
-    const { deadline } = service.settings
+    const service = this.service
+    const { deadline, hedge } = service.settings
     if (!this.enter(service)) {
       const other = inPlaceOf(run, service, mayFallBack)
       if (other !== null) this.#goTo(other)
@@ -86,43 +34,45 @@ export class Attempts
     }
     run.upstream = this
     service.budget.countRequest()
+    if (hedge !== null) this.hedging = hedgingOf(run, service, this.terms, this)
     if (deadline === null || this.readDeadline(deadline)) this.#next()
     else this.#giveUp('deadline_exceeded', false)
   }
 
   #goTo(other: Service): void {
     this.run.service = other.name
-    new Attempts(this.run, other, this.#rewrite, other.settings.pool.timeouts).start(false)
+    new Attempts(this.run, other, this.rewrite, termsOf(other.settings)).start(false)
   }
 
   #next(): void {
-    const retrying = this.#retrying
-    const endpoint = retrying === null ? this.#service.pick(this.run, NONE_TRIED) : retrying.pick()
+    const endpoint = this.isFirst ? this.service.pick(this.run, NONE_TRIED) : this.further().pick()
     if (endpoint === null) this.#giveUp(this.#lastError ?? 'no_endpoint', true)
     else this.#attempt(endpoint, false)
   }
 
   #attempt(endpoint: Endpoint, fresh: boolean): void {
     const { run } = this
-    const { counters, queueTimeoutMs, attemptTimeoutMs } = this.#service.settings
+    const { counters, queueTimeoutMs } = this.service.settings
+    const { attemptTimeoutMs } = this.terms
     run.attempts++
     run.endpoint = endpoint.address
     endpoint.begin()
-    this.#endpoint = endpoint
-    const pool = this.#service.pool(endpoint)
-    this.#pool = pool
+    this.endpoint = endpoint
+    const pool = this.service.pool(endpoint)
+    this.pool = pool
     const now = run.context.clock.now()
-    this.#sentAt = now
-    this.#latencyMs = -1
-    this.#isUnwell = false
+    this.sentAt = now
+    this.latencyMs = -1
+    this.isUnwell = false
+    this.hedging?.watch(now)
     if (attemptTimeoutMs > 0) this.arm(Wait.attempt, attemptTimeoutMs, now)
     const idle = fresh ? null : pool.takeIdle()
     if (idle !== null) {
-      this.#isReused = true
+      this.isReused = true
       this.onConnection(idle)
       return
     }
-    this.#isReused = false
+    this.isReused = false
     pool.request(this)
     if (this.waitingIn !== null) {
       counters.queued()
@@ -131,26 +81,30 @@ export class Attempts
   }
 
   onTimeout(now: number): void {
-    if (this.waitsFor === Wait.backoff) {
-      this.#endDiscard()
+    this.onOverdue(this.waitsFor, now)
+  }
+
+  onOverdue(waitsFor: number, now: number): void {
+    if (waitsFor === Wait.backoff) {
+      this.further().endDiscarded()
       this.disarm()
       this.#next()
-    } else if (this.waitsFor === Wait.attempt) this.#onAttemptTimeout(now)
-    else if (this.waitsFor === Wait.deadline) this.#giveUp('deadline_exceeded', false)
+    } else if (waitsFor === Wait.attempt) this.#onAttemptTimeout(now)
+    else if (waitsFor === Wait.deadline) this.#giveUp('deadline_exceeded', false)
     else {
-      this.#service.settings.counters.queueTimeout()
-      this.#giveUp('queue_timeout', true)
+      this.service.settings.counters.queueTimeout()
+      this.#turnAway('queue_timeout')
     }
   }
 
   #onAttemptTimeout(now: number): void {
-    const connection = this.#connection
-    if (connection !== null && this.#body?.isComplete === false) {
+    const connection = this.connection
+    if (connection !== null && this.body?.isComplete === false) {
       // It is the client that takes its time.
-      this.arm(Wait.attempt, this.#service.settings.attemptTimeoutMs, now)
+      this.arm(Wait.attempt, this.terms.attemptTimeoutMs, now)
       return
     }
-    this.#pool?.cancel(this)
+    this.pool?.cancel(this)
     connection?.abort()
     if (connection === null) this.#onFailed('connect_timeout', RetryCause.connect)
     else this.#onFailed('upstream_timeout', RetryCause.timeout)
@@ -158,64 +112,37 @@ export class Attempts
 
   onNoConnection(code: ErrorCode): void {
     if (code === 'queue_full') {
-      this.#countFailure(code)
-      this.#giveUp(code, true)
+      this.countFailure(code)
+      this.#turnAway(code)
     } else this.#onFailed(code, RetryCause.connect)
   }
 
   onConnection(connection: ClientConnection): void {
     const { run } = this
-    const { attemptTimeoutMs, counters } = this.#service.settings
+    const { attemptTimeoutMs, timeouts } = this.terms
     const now = run.context.clock.now()
-    if (this.armed && this.waitsFor === Wait.queue) {
+    if (this.armed && this.waitsFor !== Wait.attempt) {
       this.disarm()
       if (attemptTimeoutMs > 0) this.arm(Wait.attempt, attemptTimeoutMs, now)
     }
-    this.#connection = connection
-    if (connection.requests > 0) this.#isReused = true
-    else counters.connectionOpened()
-    let head = requestHead(run, this.#service, this.#endpoint!, this.#rewrite, this.#isChunked)
+    this.connection = connection
+    if (connection.requests > 0) this.isReused = true
+    else this.service.settings.counters.connectionOpened()
+    const head = this.headTo(this.endpoint!, now)
     if (run.isAnswered) {
       // A policy's onForward failed and that was answered.
       this.abort()
       return
     }
-    this.#sentAt = now
-    const deadline = this.deadline
-    if (deadline !== null) head = `${head.slice(0, -2)}${deadline.line(now)}\r\n`
-    const body = this.#body
+    this.sentAt = now
+    const body = this.body
     const waitsForBody = body !== null && !run.request.expectsContinue
-    connection.begin(this, waitsForBody ? '' : head, run.method === 'HEAD', this.#timeouts)
+    connection.begin(this, waitsForBody ? '' : head, run.method === 'HEAD', timeouts)
     if (body === null) connection.endRequest()
     else {
       body.attach(connection, waitsForBody ? head : '')
       run.body?.open(body)
     }
-  }
-
-  onRequestData(data: Buffer): boolean {
-    return this.#connection?.sendData(data) ?? true
-  }
-
-  onRequestEnd(): void {
-    this.#connection?.endTunnel()
-  }
-
-  pauseResponse(): void {
-    this.#connection?.pause()
-  }
-
-  resumeResponse(): void {
-    this.#connection?.resume()
-  }
-
-  abort(): void {
-    this.release()
-    this.#pool?.cancel(this)
-    this.#connection?.abort()
-    this.#connection = null
-    this.#body?.detach()
-    this.#leaveEndpoint(null)
   }
 
   onInterim(head: ResponseHead): void {
@@ -228,16 +155,19 @@ export class Attempts
   onResponseHead(head: ResponseHead): void {
     const { run } = this
     const { status } = head
-    const { counters, failureStatuses, retries } = this.#service.settings
-    this.#latencyMs = run.context.clock.now() - this.#sentAt
-    // Answers of a service that cannot serve: quick ones must not make it look like the best choice.
-    this.#isUnwell = status >= 500 && failureStatuses.has(status)
-    run.upstreamDurationMs = this.#latencyMs
-    counters.attempt(status, this.#latencyMs)
+    const service = this.service
+    this.latencyMs = run.context.clock.now() - this.sentAt
+    // Quick answers of a service that cannot serve must not make it look like the best choice.
+    this.isUnwell = isUnwell(status, service)
+    run.upstreamDurationMs = this.latencyMs
+    service.settings.counters.attempt(status, this.latencyMs)
     if (this.armed) this.disarm()
-    if (status >= 400 && retries.statuses.has(status) && this.#discard(head)) return
-    this.settle(this.#isUnwell)
-    const cookie = this.#service.stickyCookie(run, this.#endpoint!)
+    const isBad = this.isUnwell || isWorthRetry(status, this.terms)
+    if (isBad && this.letsHedgesDecide()) return
+    if (isWorthRetry(status, this.terms) && this.#discard(head)) return
+    this.hedging?.settle(this.latencyMs, this.isUnwell)
+    this.settle(this.isUnwell)
+    const cookie = service.stickyCookie(run, this.endpoint!)
     if (cookie !== null) run.addResponseHeader('Set-Cookie', cookie)
     if (status === 101) this.#switchProtocols(head)
     else run.beginResponse(head)
@@ -245,29 +175,21 @@ export class Attempts
 
   /** Lets this answer go and tries again, if that may be. */
   #discard(head: ResponseHead): boolean {
-    const { retryAfterMaxMs } = this.#service.settings.retries
+    const { retryAfterMaxMs } = this.terms.retries
     const wallTime = this.run.context.clock.wallTime()
     const askedMs = retryAfterMs(head.field('retry-after'), wallTime)
     if (askedMs > retryAfterMaxMs || !this.#canRepeat()) return false
-    if (!this.#mayRetry(this.#endpoint!, askedMs)) return false
-    this.#discardedBytesLeft = DISCARDED_BYTES_MAX
-    this.#leaveEndpoint(null)
+    if (!this.#mayRetry(this.endpoint!, askedMs)) return false
+    this.letGo()
     this.#retry(askedMs)
     return true
-  }
-
-  #endDiscard(): void {
-    if (this.#discardedBytesLeft === -1) return
-    this.#discardedBytesLeft = -1
-    this.#connection?.abort()
-    this.#connection = null
   }
 
   #switchProtocols(head: ResponseHead): void {
     const { run } = this
     const agreed = head.upgrade?.toLowerCase() ?? ''
     if (run.upgrade === null || !head.connectionUpgrade || agreed !== run.upgrade.toLowerCase()) {
-      this.#leaveEndpoint('upstream_upgrade_failed')
+      this.leaveEndpoint('upstream_upgrade_failed')
       run.fail('upstream_upgrade_failed')
       return
     }
@@ -277,13 +199,11 @@ export class Attempts
   }
 
   onResponseData(data: Buffer): void {
-    if (this.#discardedBytesLeft === -1) this.run.sendResponseData(data)
-    else if (data.length > this.#discardedBytesLeft) this.#endDiscard()
-    else this.#discardedBytesLeft -= data.length
+    this.run.sendResponseData(data)
   }
 
   onReadEnd(): void {
-    if (this.#discardedBytesLeft === -1) this.run.flushResponse()
+    this.run.flushResponse()
   }
 
   onResponseEnd(trailers: string): void {
@@ -292,13 +212,9 @@ export class Attempts
       this.run.endResponse('')
       return
     }
-    this.#connection = null
-    if (this.#discardedBytesLeft !== -1) {
-      this.#discardedBytesLeft = -1
-      return
-    }
+    this.connection = null
     if (this.armed) this.run.context.wheel.cancel(this)
-    this.#leaveEndpoint(null)
+    this.leaveEndpoint(null)
     this.run.endResponse(trailers)
   }
 
@@ -308,93 +224,84 @@ export class Attempts
 
   onResponseFailed(code: ErrorCode): void {
     const { run } = this
-    this.#connection = null
-    if (this.#discardedBytesLeft !== -1) {
-      this.#discardedBytesLeft = -1
-      return
-    }
+    this.connection = null
     if (this.#isTunnel) {
-      this.#leaveEndpoint(null)
+      this.leaveEndpoint(null)
       run.endTunnel(this.#tunnelEnded)
       return
     }
-    if (this.#latencyMs >= 0) {
-      this.#service.settings.counters.error(code)
-      this.#leaveEndpoint(code)
+    if (this.latencyMs >= 0) {
+      this.service.settings.counters.error(code)
+      this.leaveEndpoint(code)
       run.fail(code)
       return
     }
-    const endpoint = this.#endpoint
+    const { endpoint } = this
     const isGone = code === 'upstream_closed' || code === 'upstream_reset'
-    if (!isGone || !this.#isReused || run.isAnswered || endpoint === null) {
+    if (!isGone || !this.isReused || run.isAnswered || endpoint === null) {
       this.#onFailed(code, isGone ? RetryCause.reset : RetryCause.none)
       return
     }
     // The kept connection had died before it could be known; that is no failure of the endpoint.
-    this.#countFailure(code)
-    this.#leaveEndpoint(null)
+    this.countFailure(code)
+    this.leaveEndpoint(null)
     if (!this.#canRepeat()) {
       this.#giveUp(code, true)
       return
     }
     this.run.body?.close()
-    this.#body?.detach()
+    this.body?.detach()
     run.attempts--
     this.#attempt(endpoint, true)
   }
 
   /** The attempt failed before any answer. */
   #onFailed(code: ErrorCode, cause: number): void {
-    this.#connection = null
+    this.connection = null
     this.disarm()
-    this.#countFailure(code)
-    this.#leaveEndpoint(code)
+    this.countFailure(code)
+    this.leaveEndpoint(code)
     this.#lastError = code
-    const { retries } = this.#service.settings
+    if (this.hedging?.isRunning === true) return
+    const { retries } = this.terms
     const isSafe = cause === RetryCause.connect || this.#canRepeat()
     const mayTry = (retries.causes & cause) !== 0 && isSafe && !this.run.isAnswered
-    if (mayTry && this.#mayRetry(this.#lastEndpoint!, 0)) this.#retry(0)
+    if (mayTry && this.#mayRetry(this.lastEndpoint!, 0)) this.#retry(0)
     else this.#giveUp(code, true)
   }
 
-  #countFailure(code: ErrorCode): void {
-    const { counters } = this.#service.settings
-    counters.attempt(0, this.run.context.clock.now() - this.#sentAt)
-    counters.error(code)
-  }
-
   #canRepeat(): boolean {
-    return this.#isRepeatable && this.#body?.canReplay !== false
+    return this.isRepeatable && this.body?.canReplay !== false
   }
 
   #mayRetry(last: Endpoint, waitMs: number): boolean {
-    this.#retrying ??= new Retrying(this.run, this.#service)
-    return this.#retrying.mayRetry(last, waitMs, this.deadline)
+    return this.further().mayRetry(last, waitMs, this.deadline)
   }
 
   #retry(waitMs: number): void {
+    this.hedging?.pause()
     this.run.body?.close()
-    this.#body?.detach()
-    const delayMs = this.#retrying!.begin(this.#lastEndpoint!, waitMs)
-    if (delayMs < 1 && this.#discardedBytesLeft === -1) this.#next()
+    this.body?.detach()
+    const further = this.further()
+    const delayMs = further.begin(this.lastEndpoint!, waitMs)
+    if (delayMs < 1 && !further.hasLetGo) this.#next()
     else this.arm(Wait.backoff, delayMs, this.run.context.clock.now())
+  }
+
+  /** The endpoint has no room for this attempt. */
+  #turnAway(code: ErrorCode): void {
+    if (this.hedging?.isRunning !== true) {
+      this.#giveUp(code, true)
+      return
+    }
+    this.#lastError = code
+    this.pool?.cancel(this)
+    this.leaveEndpoint(null)
   }
 
   /** The exchange has no answer of the service; `isFailure` says that this is the service's doing. */
   #giveUp(code: ErrorCode, isFailure: boolean): void {
     if (isFailure) this.settle(true)
     this.run.fail(code)
-  }
-
-  /** This attempt no longer counts at its endpoint. `code` says how the endpoint failed, if it did. */
-  #leaveEndpoint(code: ErrorCode | null): void {
-    const endpoint = this.#endpoint
-    if (endpoint === null) return
-    this.#lastEndpoint = endpoint
-    this.#endpoint = null
-    const service = this.#service
-    if (code !== null) service.ended(endpoint, this.run.context.clock.now() - this.#sentAt, true)
-    else if (this.#latencyMs >= 0) service.ended(endpoint, this.#latencyMs, this.#isUnwell)
-    else endpoint.cancel()
   }
 }

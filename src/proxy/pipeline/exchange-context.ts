@@ -29,6 +29,8 @@ export interface ExchangeContext {
 export interface UpstreamSide extends BodyTaker {
   pauseResponse(): void
   resumeResponse(): void
+  /** The exchange's own time is over; `abort` follows. */
+  expire(): void
   /** The exchange is over for the client; nothing more is wanted. */
   abort(): void
 }

@@ -1,5 +1,6 @@
 // A request's body on its way out: framed, joined to the head where that is one write less, and kept
 // as long as it may have to be sent again.
+import type { Clock } from '../../lib/clock.ts'
 import type { ClientConnection } from '../http/client-connection.ts'
 import type { BodyTaker } from './body-intake.ts'
 
@@ -17,10 +18,14 @@ export class ForwardedBody implements BodyTaker {
   #sentBytesLeft: number
   #ended = false
   #trailers = ''
+  readonly #clock: Clock
+  /** When the client had sent all of it. */
+  endedAt = 0
 
   /** @param replayBytesMax what of it is kept at most; below 0 for nothing, not even of an empty body. */
-  constructor(isChunked: boolean, replayBytesMax: number) {
+  constructor(isChunked: boolean, replayBytesMax: number, clock: Clock) {
     this.#isChunked = isChunked
+    this.#clock = clock
     this.#sent = replayBytesMax < 0 ? null : []
     this.#sentBytesLeft = replayBytesMax
   }
@@ -72,6 +77,7 @@ export class ForwardedBody implements BodyTaker {
   onRequestEnd(trailers: string): void {
     if (this.#ended) return
     this.#ended = true
+    this.endedAt = this.#clock.now()
     this.#trailers = trailers
     this.#sendEnd()
   }

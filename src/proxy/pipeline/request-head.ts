@@ -12,9 +12,11 @@ import type { Endpoint } from '../upstream/endpoint.ts'
 import type { Service } from '../upstream/service.ts'
 import type { ExchangeRun } from './run.ts'
 
-/** What a route changes of the request line and Host. */
-interface Rewritten {
+/** How the forwarded request differs from the received one. */
+export interface Rewrite {
+  /** The new target, query included; null keeps the received one. */
   readonly target: ((run: ExchangeRun) => string) | null
+  /** The new Host; null leaves it to the service. */
   readonly host: string | null
 }
 
@@ -23,7 +25,7 @@ export function requestHead(
   run: ExchangeRun,
   service: Service,
   endpoint: Endpoint,
-  rewrite: Rewritten,
+  rewrite: Rewrite,
   isChunked: boolean,
 ): string {
   const { request } = run
@@ -71,7 +73,7 @@ export function hostValue(
   run: ExchangeRun,
   service: Service,
   endpoint: Endpoint,
-  rewrite: Pick<Rewritten, 'host'>,
+  rewrite: Pick<Rewrite, 'host'>,
 ): string | null {
   if (rewrite.host !== null) return rewrite.host
   const { hostHeader } = service.settings

@@ -1,7 +1,11 @@
-// Whether an exchange whose attempt failed gets another one. Made when the first one fails.
+// Whether an exchange whose attempt failed gets another one, and what became of those before. Made when
+// the first one fails, or is hedged.
+import type { ClientConnection } from '../http/client-connection.ts'
 import type { Deadline } from '../upstream/deadline.ts'
 import type { Endpoint } from '../upstream/endpoint.ts'
+import type { RetrySettings } from '../upstream/retries.ts'
 import type { Service } from '../upstream/service.ts'
+import { DiscardedAnswer } from './discarded-answer.ts'
 import type { ExchangeRun } from './run.ts'
 
 const NONE: readonly Endpoint[] = []
@@ -12,11 +16,19 @@ export class Retrying {
   readonly tried: Endpoint[] = []
   readonly #run: ExchangeRun
   readonly #service: Service
+  readonly #settings: RetrySettings
+  readonly #discarded: DiscardedAnswer[] = []
   #retries = 0
 
-  constructor(run: ExchangeRun, service: Service) {
+  constructor(run: ExchangeRun, service: Service, settings: RetrySettings) {
     this.#run = run
     this.#service = service
+    this.#settings = settings
+  }
+
+  /** Whether an attempt was made because another had failed. */
+  get hasRetried(): boolean {
+    return this.#retries > 0
   }
 
   /**
@@ -24,16 +36,14 @@ export class Retrying {
    * @param last where the attempt that failed went.
    */
   mayRetry(last: Endpoint, waitMs: number, deadline: Deadline | null): boolean {
-    const { budget, settings } = this.#service
-    if (this.#retries >= settings.retries.attemptsMax || !this.#hasTime(waitMs, deadline)) {
-      return false
-    }
+    const { attemptsMax, sameEndpoint } = this.#settings
+    if (this.#retries >= attemptsMax || !this.#hasTime(waitMs, deadline)) return false
+    const service = this.#service
     const isLeft =
-      this.#service.hasOther(this.tried, last) ||
-      (settings.retries.sameEndpoint && this.#service.hasOther(NONE, null))
+      service.hasOther(this.tried, last) || (sameEndpoint && service.hasOther(NONE, null))
     if (!isLeft) return false
-    if (budget.take()) return true
-    settings.counters.retryRefused()
+    if (service.budget.take()) return true
+    service.settings.counters.retryRefused()
     return false
   }
 
@@ -45,19 +55,40 @@ export class Retrying {
     return exchangeTimeoutMs === 0 || at < run.receivedAt + exchangeTimeoutMs
   }
 
+  /** It was sent there: no other attempt goes to that endpoint. */
+  addTried(endpoint: Endpoint): void {
+    if (!this.tried.includes(endpoint)) this.tried.push(endpoint)
+  }
+
   /** Another attempt is due. @returns the wait before it, in ms, which is `waitMs` at least. */
   begin(last: Endpoint, waitMs: number): number {
     this.#retries++
-    this.tried.push(last)
+    this.addTried(last)
     this.#service.settings.counters.retry()
-    return Math.max(waitMs, this.#service.backoffMs(this.#retries))
+    return Math.max(waitMs, this.#service.backoffMs(this.#settings, this.#retries))
   }
 
   /** Where the attempt that is due goes; null when no endpoint is left. */
   pick(): Endpoint | null {
     const found = this.#service.pick(this.#run, this.tried)
-    if (found !== null || !this.#service.settings.retries.sameEndpoint) return found
+    if (found !== null || !this.#settings.sameEndpoint) return found
     this.tried.length = 0
     return this.#service.pick(this.#run, this.tried)
+  }
+
+  /** Nobody gets the answer that has begun on this connection. */
+  letGo(connection: ClientConnection): void {
+    this.#discarded.push(new DiscardedAnswer(connection))
+  }
+
+  /** Whether there were such answers. */
+  get hasLetGo(): boolean {
+    return this.#discarded.length > 0
+  }
+
+  /** Waits for the end of these answers no longer. */
+  endDiscarded(): void {
+    for (let i = 0; i < this.#discarded.length; i++) this.#discarded[i]!.end()
+    this.#discarded.length = 0
   }
 }

@@ -225,6 +225,7 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
 
   /** The exchange ran out of its time. */
   onTimeout(): void {
+    this.upstream?.expire()
     this.fail('exchange_timeout')
   }
 

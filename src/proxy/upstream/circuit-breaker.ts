@@ -39,6 +39,11 @@ export class CircuitBreaker {
     this.#first = shared.service(serviceSlot)
   }
 
+  /** Whether nothing keeps requests from the service, and none is there to see whether it works. */
+  get isClosed(): boolean {
+    return Atomics.load(this.#cells, this.#first + ServiceCell.breakerState) === CLOSED
+  }
+
   /** Whether a request may go to the service. Each that may ends with one `settle` or `cancel`. */
   admit(): number {
     const cells = this.#cells

@@ -111,6 +111,17 @@ export class Endpoint {
   }
 
   /**
+   * An attempt was given up for one that had begun later and was answered first: its latency would
+   * have been `waitedMs` at least. That can make the endpoint look slower, never faster.
+   */
+  outrun(waitedMs: number): void {
+    this.#table.changeInFlight(this.slot, -1)
+    if (waitedMs <= this.latencyMs()) return
+    this.#latencyMs = waitedMs
+    this.#observedAt = this.#clock.now()
+  }
+
+  /**
    * The peak-sensitive moving average of the latency this thread saw, in ms; below 0 when it saw
    * none. Forgotten little by little while this thread sends nothing there, so that an endpoint
    * that was slow once is tried again.

@@ -32,6 +32,16 @@ export interface RetrySettings {
   readonly budget: RetryBudgetSettings
 }
 
+/** When a request that takes long is sent to another endpoint as well. */
+export interface HedgeSettings {
+  /** So long after an attempt began; 0: by `quantile`. */
+  readonly afterMs: number
+  /** The part of all answers, of 1, that are there by then; 0: by `afterMs`. */
+  readonly quantile: number
+  /** So many more of one exchange. */
+  readonly max: number
+}
+
 /**
  * How long to wait before retry number `retry` (1, 2, ...): exponential, with full jitter, so that
  * those who failed together do not come back together.

@@ -7,7 +7,8 @@ import { ConnectionPool, type PoolEnvironment, type PoolSettings } from './conne
 import type { DeadlineSettings } from './deadline.ts'
 import type { Endpoint } from './endpoint.ts'
 import { type HealthSettings, ServiceHealth } from './health/service-health.ts'
-import { backoffMs, type RetrySettings } from './retries.ts'
+import { LatencySketch } from './latency-sketch.ts'
+import { backoffMs, type HedgeSettings, type RetrySettings } from './retries.ts'
 import { RetryBudget } from './retry-budget.ts'
 import { EndpointTls, type UpstreamTls } from './upstream-tls.ts'
 
@@ -20,6 +21,12 @@ export interface ServiceCounters {
   retry(): void
   /** The budget had no room for a retry. */
   retryRefused(): void
+  /** A request was sent to another endpoint while the first one took long. */
+  hedge(): void
+  /** Its answer was the first good one. */
+  hedgeWon(): void
+  /** The budget had no room for it. */
+  hedgeRefused(): void
   /** This thread ejected an endpoint. */
   ejected(): void
   /** This thread opened the breaker. */
@@ -54,6 +61,7 @@ export interface ServiceSettings {
   /** From the beginning of an attempt to the answer's head, without the wait in a queue; 0: no such bound. */
   readonly attemptTimeoutMs: number
   readonly retries: RetrySettings
+  readonly hedge: HedgeSettings | null
   readonly health: HealthSettings
   /** Statuses that say that the endpoint cannot serve. */
   readonly failureStatuses: ReadonlySet<number>
@@ -78,6 +86,8 @@ export class Service {
   readonly budget: RetryBudget
   /** Null: there is none, or no endpoint to protect. */
   breaker: CircuitBreaker | null = null
+  /** How long answers take; null where no hedge goes by that. */
+  latencies: LatencySketch | null = null
   readonly #health: ServiceHealth
   /** What a pick leaves out besides those tried, during a slow start. */
   readonly #skipped: Endpoint[] = []
@@ -113,7 +123,7 @@ export class Service {
     if (tlsChanged) this.#tls = settings.tls
     this.#settings = settings
     this.#endpoints = endpoints
-    const { breaker, retries } = settings
+    const { breaker, hedge, retries } = settings
     const { health } = this.#environment.table
     const first = endpoints[0]
     this.#health.configure(settings.health, endpoints)
@@ -122,6 +132,11 @@ export class Service {
       breaker === null || first === undefined
         ? null
         : new CircuitBreaker(health, first.serviceSlot, breaker)
+    const quantile = hedge?.quantile ?? 0
+    if (quantile === 0) this.latencies = null
+    else if (this.latencies?.quantile !== quantile) {
+      this.latencies = new LatencySketch(quantile, this.#environment.table.clock)
+    }
     const context = { turns, random: this.#random, zones: this.#health.zones }
     this.#picker = endpoints.length === 0 ? null : settings.picker(endpoints, context)
     for (const [endpoint, pool] of this.#pools) {
@@ -166,8 +181,8 @@ export class Service {
   }
 
   /** How long to wait before retry number `retry` (1, 2, ...), in ms. */
-  backoffMs(retry: number): number {
-    return backoffMs(this.settings.retries, retry, this.#random())
+  backoffMs(settings: RetrySettings, retry: number): number {
+    return backoffMs(settings, retry, this.#random())
   }
 
   /** The Set-Cookie value that keeps the caller at the endpoint; null where none is due. */

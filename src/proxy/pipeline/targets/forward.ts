@@ -1,7 +1,8 @@
 // The target that sends requests to a service, or splits them over several.
-import type { UpstreamTimeouts } from '../../http/client-connection.ts'
 import type { Service } from '../../upstream/service.ts'
-import { Attempts, type Rewrite } from '../attempts.ts'
+import type { AttemptTerms } from '../attempt-bounds.ts'
+import { Attempts } from '../attempts.ts'
+import type { Rewrite } from '../request-head.ts'
 import type { ExchangeRun, Target } from '../run.ts'
 import type { SplitStickiness } from './stickiness.ts'
 
@@ -10,7 +11,7 @@ export interface Share {
   readonly name: string
   readonly service: Service
   readonly weight: number
-  readonly timeouts: UpstreamTimeouts
+  readonly terms: AttemptTerms
 }
 
 /** Sends to the one service, or to one of several by weight. */
@@ -30,7 +31,7 @@ export class ForwardTarget implements Target {
   handle(run: ExchangeRun): void {
     const share = this.#shares.length === 1 ? this.#shares[0]! : this.#pick(run)
     run.service = share.name
-    new Attempts(run, share.service, this.#rewrite, share.timeouts).start()
+    new Attempts(run, share.service, this.#rewrite, share.terms).start()
   }
 
   #pick(run: ExchangeRun): Share {

@@ -8,6 +8,8 @@ export interface RatedService {
   readonly serviceSlot: number
   readonly slots: readonly number[]
   readonly settings: EjectionSettings
+  /** An endpoint was ejected. */
+  onEjected?(): void
 }
 
 /** How often `sweep` is called. */
@@ -91,7 +93,7 @@ export class FailureRatios {
       for (const slot of service.slots) {
         if (!this.#standsOut(service, slot)) continue
         const { serviceSlot, slots, settings } = service
-        tryEject(this.#health, serviceSlot, slots, slot, settings)
+        if (tryEject(this.#health, serviceSlot, slots, slot, settings)) service.onEjected?.()
       }
     }
   }
