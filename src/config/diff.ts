@@ -72,7 +72,13 @@ function compareRoutes(
 ): boolean {
   if (!isDeepStrictEqual(known.match, route.match)) details.push('matches other requests')
   if (!isDeepStrictEqual(unmirrored(known), unmirrored(route))) {
-    details.push(`leads to ${targetOf(route)} (before: ${targetOf(known)})`)
+    const others =
+      targetOf(known) === targetOf(route) ? differingKeys(unmirrored(known), unmirrored(route)) : []
+    details.push(
+      others.length > 0
+        ? `is forwarded with another ${others.join(', ')}`
+        : `leads to ${targetOf(route)} (before: ${targetOf(known)})`,
+    )
   }
   if (!isDeepStrictEqual(mirrorOf(known), mirrorOf(route))) {
     details.push(`copies ${copiesOf(route)} (before: ${copiesOf(known)})`)

@@ -230,6 +230,25 @@ test('an ejected endpoint stays out when the configuration changes', async (t) =
   assert.equal(all[1]!.requests, seen)
 })
 
+test('an ejection for the part of requests that fail is counted, and so is one for failures in a row', async (t) => {
+  for (const ejection of [
+    { failures: 1000, requests: 5 },
+    { failures: 3, ratio: 1 },
+  ]) {
+    const all = await fleet(3)
+    const gateway = await start(t, all, { retries: { attempts: 0 }, ejection })
+    await all[1]!.become('503')
+    await eventually(
+      async () => {
+        await ask(gateway.port)
+        return gateway.metric('gatehouse_upstream_ejections_total') === 1
+      },
+      () => 'the ejection',
+    )
+    await usesOnly(gateway.port, [all[0]!, all[2]!])
+  }
+})
+
 test('the last endpoint is never ejected, and more than the share never are', async (t) => {
   const all = await fleet(4)
   const gateway = await start(t, all, { retries: { attempts: 0 }, ejection: { time: '1m' } })

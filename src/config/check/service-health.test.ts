@@ -9,14 +9,14 @@ const directory = mkdtempSync(join(tmpdir(), 'gatehouse-health-'))
 after(() => rmSync(directory, { recursive: true }))
 
 /** The problems of a service with these settings, beside a healthy one named `spare`. */
-async function problemsOf(settings: string): Promise<string[]> {
+async function problemsOf(settings: string, ofRoute = ''): Promise<string[]> {
   const file = join(directory, 'gatehouse.yaml')
   const lines = [
     'listen: http://127.0.0.1:8080',
     'services:',
     '  spare: http://127.0.0.1:4001',
     `  a: { url: http://127.0.0.1:4002, ${settings} }`,
-    'routes: [{ to: a }]',
+    `routes: [{ to: a, ${ofRoute} }]`,
   ]
   writeFileSync(file, lines.join('\n'))
   const { problems } = await loadDocument(file)
@@ -34,6 +34,15 @@ for (const [settings, problem] of [
   ['timeouts: { attempt: 30s }', /^warning timeouts.attempt: .*response timeout of 30s/],
   ['retries: { on: [connect, timeout] }', /^warning retries.on\[1\]: .*never happens/],
   ['retries: { methods: [GET, POST] }', /^warning retries.methods\[1\]: .*done twice/],
+  ['hedge: { after: 30s }', /^warning hedge.after: .*ends after 30s/],
+  ['timeouts: { attempt: 1s }, hedge: { after: 2s }', /^warning hedge.after: .*ends after 1s/],
+  ['hedge: { after: p49 }', /^error hedge.after: /],
+  ['hedge: { after: p100 }', /^error hedge.after: /],
+  ['hedge: { max: 2 }', /^error hedge.after: .*missing/],
+  [
+    'hedge: { after: p95 }, sticky: { secret: "a secret of at least 32 characters" }',
+    /^error .*`hedge` asks other endpoints/,
+  ],
   ['retries: { on: [404] }', /^error retries.on\[0\]: /],
   ['retries: { backoff: { base: 1s } }', /^error retries: .*longer than `backoff.max`/],
   ['health: { body: ok }', /^error health: .*needs a `path`/],
@@ -45,6 +54,19 @@ for (const [settings, problem] of [
 ] as const) {
   test(`${settings} is told of`, async () => {
     const problems = await problemsOf(settings)
+    assert.equal(problems.length, 1, problems.join('\n'))
+    assert.match(problems[0]!, problem)
+  })
+}
+
+for (const [settings, problem] of [
+  ['retries: { methods: [POST] }', /^warning routes\[0\].retries.methods\[0\]: .*done twice/],
+  ['retries: { budget: { share: 1 } }', /^error routes\[0\].retries.budget: /],
+  ['retries: { backoff: { base: 2s, max: 1s } }', /^error routes\[0\].retries: .*longer/],
+  ['retries: true', /^error routes\[0\].retries: /],
+] as const) {
+  test(`${settings} of a route is told of`, async () => {
+    const problems = await problemsOf('', settings)
     assert.equal(problems.length, 1, problems.join('\n'))
     assert.match(problems[0]!, problem)
   })

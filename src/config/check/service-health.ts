@@ -23,6 +23,7 @@ export function checkServiceHealth(
   findings: Finding[],
 ): void {
   const path: DataPath = ['services', service.name]
+  checkHedge(service, [...path, 'hedge', 'after'], findings)
   checkFallback(input, service, [...path, 'breaker', 'fallback', 'to'], findings)
   checkAttempts(input, service, path, findings)
 }
@@ -67,7 +68,10 @@ function checkAttempts(
     )
   }
   const on = input.written([...path, 'retries', 'on'])
-  if (attemptMs === null && Array.isArray(on) && on.includes('timeout')) {
+  const isBounded = input.document.routes.some(
+    ({ target }) => target.kind === 'forward' && target.timeouts.attemptMs !== null,
+  )
+  if (attemptMs === null && !isBounded && Array.isArray(on) && on.includes('timeout')) {
     findings.push(
       warningAt(
         [...path, 'retries', 'on', on.indexOf('timeout')],
@@ -76,14 +80,47 @@ function checkAttempts(
       ),
     )
   }
-  const unsafe = retries.methods.findIndex((method) => !IDEMPOTENT.has(method))
-  if (unsafe !== -1) {
-    findings.push(
-      warningAt(
-        [...path, 'retries', 'methods', unsafe],
-        `a ${retries.methods[unsafe]} whose answer is lost is sent again, and what it does may be done twice`,
-        { expected: 'requests with an `Idempotency-Key` instead' },
-      ),
-    )
+  checkMethods(retries.methods, [...path, 'retries', 'methods'], findings)
+}
+
+function checkMethods(methods: readonly string[], path: DataPath, findings: Finding[]): void {
+  const unsafe = methods.findIndex((method) => !IDEMPOTENT.has(method))
+  if (unsafe === -1) return
+  findings.push(
+    warningAt(
+      [...path, unsafe],
+      `a ${methods[unsafe]} whose answer is lost is sent again, and what it does may be done twice`,
+      { expected: 'requests with an `Idempotency-Key` instead' },
+    ),
+  )
+}
+
+/** Checks what routes say of retries in the place of their services. */
+export function checkRouteRetries(input: CheckInput, findings: Finding[]): void {
+  for (const [index, { target }] of input.document.routes.entries()) {
+    if (target.kind !== 'forward' || target.retries === null || target.retries === false) continue
+    const { methods } = target.retries
+    if (methods === undefined) continue
+    checkMethods(methods, input.routePath(index, 'retries', 'methods'), findings)
   }
+}
+
+function checkHedge(
+  { hedge, timeouts }: ServiceDocument,
+  path: DataPath,
+  findings: Finding[],
+): void {
+  if (hedge === null) return
+  const { attemptMs, responseMs } = timeouts
+  const patienceMs = Math.min(attemptMs ?? responseMs, responseMs)
+  if (hedge.afterMs < patienceMs) return
+  findings.push(
+    warningAt(
+      path,
+      `an attempt ends after ${formatDurationMs(patienceMs)}, so this never happens`,
+      {
+        expected: `a time below ${formatDurationMs(patienceMs)}`,
+      },
+    ),
+  )
 }

@@ -3,7 +3,7 @@ import { formatDurationMs } from '../../lib/units.ts'
 import { errorAt, type Finding, formatPath, warningAt } from '../problem.ts'
 import type { ServiceDocument } from '../schema.ts'
 import type { CheckInput } from './input.ts'
-import { checkServiceHealth, fallbackServices } from './service-health.ts'
+import { checkRouteRetries, checkServiceHealth, fallbackServices } from './service-health.ts'
 
 /** All checks of listeners and services that need no files. */
 export function checkServices(input: CheckInput): Finding[] {
@@ -23,6 +23,7 @@ export function checkServices(input: CheckInput): Finding[] {
     checkServiceHealth(input, service, findings)
   }
   checkTimeouts(input, findings)
+  checkRouteRetries(input, findings)
   return findings
 }
 

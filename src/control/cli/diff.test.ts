@@ -57,6 +57,14 @@ test('a guard that only watches, or only sometimes, is a looser one', async () =
   }
 })
 
+test('a route that goes to the same place in another way', async () => {
+  folder.write('old.yaml', OLD)
+  const other = 'to: users, retries: { attempts: 2 }, timeouts: { attempt: 1s }'
+  folder.write('new.yaml', OLD.replace('to: users', other))
+  const { out } = await folder.run('diff', 'old.yaml', 'new.yaml')
+  assert.match(out, /is forwarded with another timeouts\.attemptMs: null → 1000, retries\n/)
+})
+
 test('nothing changed, or a file that cannot be used', async () => {
   folder.write('old.yaml', OLD)
   assert.equal((await folder.run('diff', 'old.yaml', 'old.yaml')).out, '0 changes\n')

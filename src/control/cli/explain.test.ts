@@ -40,6 +40,8 @@ describe('explain', () => {
         service: 'users',
         share: 75,
         balance: 'p2c',
+        retries: 1,
+        hedge: null,
         discover: null,
         zone: null,
         endpoints: [{ url: 'http://127.0.0.1:4001', weight: 1, priority: 0, zone: null }],
@@ -48,6 +50,8 @@ describe('explain', () => {
         service: 'orders',
         share: 25,
         balance: 'round-robin',
+        retries: 1,
+        hedge: null,
         discover: null,
         zone: null,
         endpoints: [
@@ -166,11 +170,37 @@ Forwarded
   target      /v2/7
   host        (none)
   service     users (75 %), p2c
+  retries     1
   endpoint    http://127.0.0.1:4001
   service     orders (25 %), round-robin
+  retries     1
   endpoint    http://127.0.0.1:4002
   endpoint    http://127.0.0.1:4003 weight 3
 `,
     )
+  })
+
+  test('says what of a request is sent again, or twice', async () => {
+    folder.write(
+      'gatehouse.yaml',
+      [
+        'listen: http://127.0.0.1:8080',
+        'services:',
+        '  a: { url: http://127.0.0.1:4001, retries: { attempts: 2 }, hedge: { after: p95 } }',
+        '  b: { url: http://127.0.0.1:4001, hedge: { after: 50ms, max: 2 } }',
+        'routes:',
+        '  - { path: /a, to: a }',
+        '  - { path: /b, to: b, retries: { attempts: 3 } }',
+        '  - { path: /never, to: a, retries: false }',
+      ].join('\n'),
+    )
+    for (const [path, text] of [
+      ['/a', 'retries     2, hedged after p95'],
+      ['/b', 'retries     3, hedged after 50ms, up to 2'],
+      ['/never', 'retries     none'],
+    ] as const) {
+      const { out } = await folder.run('explain', 'GET', path)
+      assert.ok(out.includes(`  ${text}\n`), out)
+    }
   })
 })

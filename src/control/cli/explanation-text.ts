@@ -95,9 +95,12 @@ function targetLines({ forward, redirect, respond, params }: Explanation, paint:
     `  target      ${forward.target}`,
     `  host        ${forward.host === null ? 'that of the endpoint' : forward.host || '(none)'}`,
   ]
-  for (const { service, share, balance, discover, zone, endpoints } of forward.services) {
+  for (const { service, share, balance, retries, hedge, ...rest } of forward.services) {
+    const { discover, zone, endpoints } = rest
     const part = forward.services.length > 1 ? ` (${share} %)` : ''
     lines.push(`  service     ${paint.cyan(service)}${part}, ${balance}`)
+    const hedged = hedge === null ? '' : `, hedged ${hedge}`
+    lines.push(`  retries     ${retries === 0 ? 'none' : retries}${hedged}`)
     if (discover !== null) lines.push(`  endpoints   found by ${discover}`)
     for (const endpoint of endpoints) lines.push(`  endpoint    ${endpointText(endpoint, zone)}`)
   }

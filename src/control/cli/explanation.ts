@@ -1,6 +1,7 @@
 // What happens to a request, as data: candidates, policies, target, endpoints.
 import type { Document, ForwardDocument, RouteDocument } from '../../config/schema.ts'
 import { type ErrorCode, errorKind } from '../../errors.ts'
+import { formatDurationMs } from '../../lib/units.ts'
 import { TargetFlag } from '../../proxy/http/message-head.ts'
 import type { Exchange } from '../../proxy/pipeline/exchange.ts'
 import type { PolicyDefinition } from '../../proxy/pipeline/policy.ts'
@@ -30,6 +31,10 @@ export interface ExplainedService {
   /** Share in percent. */
   readonly share: number
   readonly balance: string
+  /** How often a failed attempt is followed by another, at most. */
+  readonly retries: number
+  /** When another endpoint is asked as well; null for never. */
+  readonly hedge: string | null
   /** Where the endpoints come from that the configuration does not list; null if it lists them. */
   readonly discover: string | null
   /** The gateway's own zone, if the service heeds it. */
@@ -262,6 +267,7 @@ function shares(document: Document, target: ForwardDocument): ExplainedService[]
       service: name,
       share: Math.round((weight / total) * 1000) / 10,
       balance: balanceText(service?.balance),
+      ...againText(service, target),
       discover: discoverText(service?.discover ?? null),
       zone: typeof service?.balance === 'string' ? document.zone : null,
       endpoints: (service?.endpoints ?? []).map((endpoint) => ({
@@ -279,6 +285,22 @@ function discoverText(discover: Document['services'][number]['discover']): strin
   if (discover.kind === 'srv') return `SRV records of ${discover.name}`
   if (discover.kind === 'file') return `the file ${discover.path}`
   return `the module ${discover.module}`
+}
+
+/** What of a request is sent again, or twice. */
+function againText(
+  service: Document['services'][number] | undefined,
+  { retries }: ForwardDocument,
+): Pick<ExplainedService, 'retries' | 'hedge'> {
+  if (service === undefined || retries === false) return { retries: 0, hedge: null }
+  const { hedge } = service
+  const after = hedge?.quantile
+    ? `p${Number((hedge.quantile * 100).toFixed(1))}`
+    : formatDurationMs(hedge?.afterMs ?? 0)
+  return {
+    retries: retries?.attemptsMax ?? service.retries.attemptsMax,
+    hedge: hedge === null ? null : `after ${after}${hedge.max > 1 ? `, up to ${hedge.max}` : ''}`,
+  }
 }
 
 function balanceText(balance: Document['services'][number]['balance'] | undefined): string {

@@ -205,6 +205,22 @@ describe('endpoint', () => {
     endpoint.cancel()
   })
 
+  test('an attempt that was outrun can make it look slower, and never faster', () => {
+    const clock = new ManualClock()
+    const table = EndpointTable.create(CAPACITY, 0, clock)
+    const endpoint = new Endpoint(table, settingsOf(1))
+    const outrun = (waitedMs: number): number => {
+      endpoint.begin()
+      endpoint.outrun(waitedMs)
+      return endpoint.latencyMs()
+    }
+    endpoint.begin()
+    endpoint.end(100, false)
+    assert.equal(outrun(20), 100)
+    assert.equal(outrun(300), 300)
+    assert.equal(endpoint.inFlight(), 0)
+  })
+
   test('a failure counts as slow, however fast it was, within bounds', () => {
     const clock = new ManualClock()
     const endpoint = new Endpoint(EndpointTable.create(CAPACITY, 0, clock), settingsOf(1))
