@@ -81,6 +81,10 @@ describe('counting', () => {
     service.attempt(0, 2)
     service.error('connect_refused')
     service.retry()
+    service.hedge()
+    service.hedge()
+    service.hedgeWon()
+    service.hedgeRefused()
     service.connectionOpened()
     service.queued()
     service.queueTimeout()
@@ -105,6 +109,9 @@ describe('counting', () => {
       'gatehouse_upstream_attempts_total{service="s",status="none"}': 1,
       'gatehouse_upstream_errors_total{service="s",code="connect_refused"}': 1,
       'gatehouse_upstream_retries_total{service="s"}': 1,
+      'gatehouse_upstream_hedges_total{service="s"}': 2,
+      'gatehouse_upstream_hedges_won_total{service="s"}': 1,
+      'gatehouse_upstream_hedges_refused_total{service="s"}': 1,
       'gatehouse_upstream_queue_timeouts_total{service="s"}': 1,
       'gatehouse_upstream_latency_seconds_count{service="s"}': 2,
       'gatehouse_policy_rejections_total{policy="limit",mode="enforce"}': 1,

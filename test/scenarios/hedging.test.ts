@@ -188,6 +188,20 @@ describe('an answer that would be tried again does not count while another attem
     })
   }
 
+  test('nor is its end waited for', async (t) => {
+    const { desk, gateway, client } = await start(t, 2)
+    const answer = client.exchange(GET)
+    await desk.arrival(1)
+    await desk.arrivals[0]!.connection.send(UNWELL.slice(0, -2))
+    await eventually(
+      () => gateway.inFlight() === 1,
+      () => 'the bad answer to be let go',
+    )
+    await desk.arrivals[1]!.connection.answer('good')
+    assert.equal((await answer).text, 'good')
+    assert.notEqual(await desk.arrivals[0]!.connection.closed(), 'open')
+  })
+
   test('both fail: a third endpoint is tried, as after any failure', async (t) => {
     const { desk, gateway, client } = await start(t, 3)
     const answer = client.exchange(GET)

@@ -214,6 +214,7 @@ export class Attempts extends CurrentAttempt implements UpstreamSide, ResponseSi
     }
     this.connection = null
     if (this.armed) this.run.context.wheel.cancel(this)
+    if (!this.isFirst) this.further().endDiscarded()
     this.leaveEndpoint(null)
     this.run.endResponse(trailers)
   }
