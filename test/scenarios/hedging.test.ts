@@ -523,7 +523,7 @@ test('whatever endpoints and clients do, nothing is left of it', async (t) => {
     timeouts: { attempt: '100ms', exchange: '400ms', response: '300ms' },
     retries: { attempts: 2, on: ['connect', 'reset', 'timeout', 500, 503], budget: { share: 1 } },
     hedge: { after: '10ms', max: 2 },
-    breaker: { open: '100ms', requests: 50 },
+    breaker: { open: '100ms', requests: 50, ratio: 0.9 },
   })
   t.after(async () => {
     await gateway.close()
@@ -531,7 +531,8 @@ test('whatever endpoints and clients do, nothing is left of it', async (t) => {
   })
   const modes = ['ok', 'ok', 'refuse', 'reset', 'stall', '500', '503', 'slow'] as const
   const load = new Load(gateway.port, 8)
-  for (let round = 0; round < 25; round++) {
+  // On a machine that is slow enough all hedges may lose for a while.
+  for (let round = 0; round < 25 || hedges(gateway).won === 0; round++) {
     for (const instance of instances) {
       await instance.become(modes[Math.floor(random() * modes.length)]!)
     }
@@ -544,5 +545,9 @@ test('whatever endpoints and clients do, nothing is left of it', async (t) => {
   await gateway.disconnect()
   await gateway.settled()
   assert.equal(gateway.inFlight(), 0)
-  assert.ok(hedges(gateway).won > 0)
+  for (const instance of instances) await instance.become('ok')
+  await eventually(
+    async () => (await ask(gateway.port)).status === 200,
+    () => 'the service to be used again',
+  )
 })
