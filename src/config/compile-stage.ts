@@ -1,5 +1,6 @@
 // Policies compiled for the routes that use them, with the surroundings they are promised.
 import type { Clock } from '../lib/clock.ts'
+import { Moment, type StageMark } from '../observability/pulse.ts'
 import { IdentityFields } from '../proxy/http/identity-fields.ts'
 import { compileCondition } from '../proxy/pipeline/condition.ts'
 import type { ConsumerDirectory } from '../proxy/pipeline/consumer.ts'
@@ -21,6 +22,8 @@ export interface StageEnvironment {
   readonly log: PolicyLog
   readonly state: SharedServices
   stageCounters(policy: string): StageCounters
+  /** Says which policy on which route has the event loop. */
+  stageMark(policy: string, routeId: string): StageMark
 }
 
 /** Compiles the stages of one document. */
@@ -92,19 +95,22 @@ export class StageCompiler {
   ): Stage {
     const { clock, log, state } = this.#environment
     const { store, failedAttempts, documents } = state
-    const hooks = definition.create(use.settings, {
-      route: { id: routeId },
-      stage: { id: use.id },
-      clock,
-      log,
-      consumers: this.#consumers,
-      store,
-      failedAttempts,
-      documents,
-      reply,
-      problem,
-      ...own,
-    })
+    const mark = this.#environment.stageMark(use.id, routeId)
+    const make = () =>
+      definition.create(use.settings, {
+        route: { id: routeId },
+        stage: { id: use.id },
+        clock,
+        log,
+        consumers: this.#consumers,
+        store,
+        failedAttempts,
+        documents,
+        reply,
+        problem,
+        ...own,
+      })
+    const hooks = mark.around(Moment.create, make)
     const onFailure = (reason: string): void =>
       log.warn(
         { route: routeId, policy: use.id, reason },
@@ -114,7 +120,8 @@ export class StageCompiler {
     const countFailure = (): void => counters.conditionFailed()
     const condition =
       use.when === null ? null : compileCondition(use.when, { onFailure, countFailure })
-    return new Stage(use, hooks, condition, counters, release, heldBytesMax(definition, use))
+    const held = heldBytesMax(definition, use)
+    return new Stage(use, hooks, condition, counters, mark, release, held)
   }
 }
 

@@ -8,6 +8,7 @@ import type { ErrorCode } from '../errors.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { networkOf } from '../lib/ip-prefix-tree.ts'
 import { TimerWheel } from '../lib/timer-wheel.ts'
+import { Pulse } from '../observability/pulse.ts'
 import { type Certificates, loadCertificates } from '../proxy/http/tls.ts'
 import { CountedFailures } from '../proxy/pipeline/failed-attempts.ts'
 import { KeptResources } from '../proxy/pipeline/kept-resources.ts'
@@ -79,6 +80,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   readonly #registry: EndpointRegistry
   readonly #table: EndpointTable
   readonly #counters: PlaneCounters
+  readonly #pulse: Pulse
   readonly #connectionCount: ConnectionCount
   readonly #places: SharedMemoryStore
   readonly #services = new Map<string, Service>()
@@ -102,6 +104,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     this.#ticketKeys = new TicketKeys(shared.ticketKeys, threadIndex === 0, this.clock)
     this.#table = EndpointTable.attach(shared.endpoints, threadIndex, this.clock)
     this.#counters = new PlaneCounters(shared.metrics, threadIndex)
+    this.#pulse = new Pulse(shared.pulse, threadIndex)
     this.#connectionCount = new ConnectionCount(shared.connections, threadIndex)
     this.#places = new SharedMemoryStore(shared.store, threadIndex)
     this.#registry = new EndpointRegistry(this.#table)
@@ -133,6 +136,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   async prepare(document: Document, generation: number): Promise<{ problems: string[] }> {
     const { policies, log } = this.#options
     const counters = this.#counters
+    const pulse = this.#pulse
     const steps = compileSnapshot(document, generation, {
       policies,
       clock: this.clock,
@@ -143,6 +147,8 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       serviceCounters: (name) => counters.service(name),
       stageCounters: (policy) => counters.policy(policy),
       mirrorCounters: (routeId) => counters.mirror(routeId),
+      stageMark: (policy, route) =>
+        pulse.mark(counters.policy(policy).start, counters.route(route).start),
       countError: (code) => counters.error(code),
       state: this.#state,
       readFile: (path) => readFileSync(path, 'utf8'),

@@ -9,8 +9,6 @@ import {
 import { type MetricsBuffers, MetricsWriter } from '../observability/metrics.ts'
 import { MirrorMetrics } from '../observability/mirror-metrics.ts'
 import type { MirrorCounters } from '../proxy/pipeline/mirror/mirror-plan.ts'
-import type { RouteCounters } from '../proxy/pipeline/route.ts'
-import type { StageCounters } from '../proxy/pipeline/stage.ts'
 import type { ServiceCounters } from '../proxy/upstream/service.ts'
 
 /** The counters of one thread. */
@@ -23,7 +21,7 @@ export class PlaneCounters {
     this.thread = new ThreadMetrics(this.#writer)
   }
 
-  route(id: string): RouteCounters {
+  route(id: string): RouteMetrics {
     return new RouteMetrics(this.#writer, id)
   }
 
@@ -31,7 +29,7 @@ export class PlaneCounters {
     return new ServiceMetrics(this.#writer, name)
   }
 
-  policy(id: string): StageCounters {
+  policy(id: string): PolicyMetrics {
     return new PolicyMetrics(this.#writer, id)
   }
 

@@ -2,6 +2,7 @@
 import { randomFillSync } from 'node:crypto'
 import type { Document } from '../config/schema.ts'
 import { allocateMetrics, type MetricsBuffers } from '../observability/metrics.ts'
+import { allocatePulse } from '../observability/pulse.ts'
 import { EndpointTable, type EndpointTableBuffers } from '../proxy/upstream/endpoint-table.ts'
 import { CountFile } from '../state/count-file.ts'
 import { allocateStore, type StoreBuffers } from '../state/shared-memory-store.ts'
@@ -12,6 +13,8 @@ export interface SharedState {
   readonly endpoints: EndpointTableBuffers
   /** A row per thread, and one more for the control plane. */
   readonly metrics: MetricsBuffers
+  /** What each thread does at this moment; see observability/pulse.ts. */
+  readonly pulse: SharedArrayBuffer
   /** Int32: [0] counts open client connections, [1 + n] those of thread n. */
   readonly connections: SharedArrayBuffer
   /** TicketKeys, in shared memory. */
@@ -29,6 +32,7 @@ export function createSharedState(threads: number): SharedState {
   return {
     endpoints: EndpointTable.create({ threadsMax: threads + 1 }, threads).buffers,
     metrics: allocateMetrics(threads + 1),
+    pulse: allocatePulse(threads),
     connections: new SharedArrayBuffer((1 + threads) * Int32Array.BYTES_PER_ELEMENT),
     ticketKeys: randomFillSync(new Uint8Array(new SharedArrayBuffer(TICKET_KEYS_BYTES))),
     store: allocateStore({ threads }),

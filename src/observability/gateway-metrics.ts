@@ -1,7 +1,7 @@
 // What Gatehouse counts. Every class writes the cells of one block; labels hold names out of the
 // configuration or the catalogue only, never anything a client sent.
 import { ERRORS, type ErrorCode } from '../errors.ts'
-import type { MetricsWriter } from './metrics.ts'
+import type { MetricsReader, MetricsWriter } from './metrics.ts'
 import {
   DURATION_BOUNDS,
   type MetricsShape,
@@ -26,7 +26,8 @@ const CODE_INDEX = Object.fromEntries(CODES.map((code, index) => [code, index]))
 
 abstract class Block {
   protected readonly cells: Float64Array
-  protected readonly start: number
+  /** Its place, which is the same in all threads. */
+  readonly start: number
 
   constructor(writer: MetricsWriter, shape: MetricsShape, labels: readonly string[]) {
     const { cells, start } = writer.block(shape, labels)
@@ -244,6 +245,11 @@ const POLICY = metricsShape('policy', ['policy'], {
     label: 'part',
     values: ['policy', 'condition'],
   },
+  loopHolds: {
+    name: 'gatehouse_policy_loop_holds_total',
+    help: 'Times that a policy held the event loop of a thread for half a second or longer.',
+    type: 'counter',
+  },
 })
 
 /** What one policy does, on all routes that use it under this id. */
@@ -267,6 +273,11 @@ export class PolicyMetrics extends Block {
 
   conditionFailed(): void {
     this.add(POLICY.offsets.failures + 1, 1)
+  }
+
+  /** It held the event loop, and with it all other requests of a thread. */
+  loopHeld(): void {
+    this.add(POLICY.offsets.loopHolds, 1)
   }
 }
 
@@ -387,3 +398,13 @@ export const METRICS_SHAPES: readonly MetricsShape[] = [
   POLICY,
   MIRROR,
 ]
+
+/** The id of the route or the policy whose metrics begin at this place. */
+export function nameOfBlock(
+  reader: MetricsReader,
+  kind: 'route' | 'policy',
+  start: number,
+): string {
+  const entries = reader.entries(kind === 'route' ? ROUTE : POLICY)
+  return entries.find((entry) => entry.start === start)?.labels[0] ?? '(unknown)'
+}

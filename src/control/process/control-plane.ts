@@ -16,10 +16,12 @@ import type { AdminServer, ControlView, OpenAdmin } from './control-view.ts'
 import { GatewayLog } from './gateway-log.ts'
 import type { DescriptorStock } from './inherited-descriptors.ts'
 import { describeListenError } from './listen-error.ts'
+import { canHoldSockets } from './listening-sockets.ts'
 import type { CheckedDocument, ReadyMessage } from './parent-protocol.ts'
 import { Reloader } from './reload.ts'
 import { SharedCleanup } from './shared-cleanup.ts'
 import { adminKey } from './socket-needs.ts'
+import { Suspects } from './suspects.ts'
 import { DataThreads } from './threads.ts'
 
 /** What the control plane is made with. */
@@ -84,9 +86,11 @@ export class ControlPlane implements ControlView {
       stock,
       logPending: this.#log.pending,
       documents: this.#documents,
+      suspects: new Suspects(this.#metrics, writer, options.report),
       locate: (next) => this.#directory.configure(next),
       onLog: (index, batch) => this.#log.write(index, batch),
       onThreadExit: (index, reason) => this.#onThreadExit(index, reason),
+      onThreadStuck: (index, reason) => this.#onThreadStuck(index, reason),
       onDescriptorsLow: () => this.#replace('its descriptors are used up', this.#document),
     })
     this.#reloader = new Reloader(options.file, {
@@ -159,6 +163,11 @@ export class ControlPlane implements ControlView {
     await this.#log.close()
   }
 
+  /** Whether this process must be killed to end: one of its threads sits in native code. */
+  get isStuck(): boolean {
+    return this.#threads.isStuck
+  }
+
   notReadyReason(): string | null {
     if (this.#state !== 'serving') return this.#state
     return this.#threads.serving === 0 ? 'no thread serves' : null
@@ -187,6 +196,14 @@ export class ControlPlane implements ControlView {
     if (this.#state !== 'serving') return
     this.#counters.threadReplaced()
     this.#options.report(`thread ${threadIndex} ended and is replaced: ${reason}`)
+  }
+
+  /** Nothing but the end of the process ends that thread. */
+  #onThreadStuck(threadIndex: number, reason: string): void {
+    this.#options.report(`thread ${threadIndex} does not end: ${reason}`)
+    // Without sockets to hand over it is the only thread: nobody else's request is lost.
+    if (!canHoldSockets()) process.kill(process.pid, 'SIGKILL')
+    this.#replace(`thread ${threadIndex} does not end`, this.#document)
   }
 
   async #apply(document: Document): Promise<void> {

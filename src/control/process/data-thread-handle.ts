@@ -5,6 +5,7 @@ import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
 import type { ListenSource } from '../../gateway/plane.ts'
 import type { LogBatch } from '../../observability/log-batcher.ts'
 import type { RemoteDocuments } from '../../state/remote-documents.ts'
+import { busyCode } from './busy-code.ts'
 import { serveDocuments } from './document-port.ts'
 import {
   type ThreadCalls,
@@ -18,6 +19,8 @@ import {
 /** Bounds of waiting for an answer, in milliseconds. */
 const ANSWER_TIMEOUT_MS = 5_000
 const PREPARE_TIMEOUT_MS = 60_000
+/** Native code goes on until it returns, whoever wants the thread to end. */
+const END_TIMEOUT_MS = 2_000
 /** Calls that may wait for an answer at once. */
 const CALLS_MAX = 256
 
@@ -36,6 +39,7 @@ export class DataThread {
   readonly #calls = new Map<number, Call>()
   #nextId = 0
   #end: string | null = null
+  #reason: string | null = null
 
   constructor(
     entry: URL,
@@ -57,12 +61,11 @@ export class DataThread {
       else this.#receive(message)
     })
     this.exited = new Promise((resolve) => {
-      let reason: string | null = null
       this.#worker.on('error', (error: Error) => {
-        reason ??= error.stack ?? error.message
+        this.#reason ??= error.stack ?? error.message
       })
       this.#worker.once('exit', (code) => {
-        this.#end = reason ?? `exit code ${code}`
+        this.#end = this.#reason ?? `exit code ${code}`
         for (const { reject, deadline } of this.#calls.values()) {
           clearTimeout(deadline)
           reject(new Error(`the thread ended: ${this.#end}`))
@@ -109,8 +112,23 @@ export class DataThread {
     await this.#call('close', {})
   }
 
-  async terminate(): Promise<void> {
-    await this.#worker.terminate()
+  /** Where the thread spends its time, though it answers no call; null when that cannot be known. */
+  busyCode(): Promise<string | null> {
+    return busyCode(this.#worker)
+  }
+
+  /**
+   * Ends the thread, for `reason` if one is given. @returns false when it does not end within two
+   * seconds: it sits in native code, and only the end of the process ends it.
+   */
+  async terminate(reason: string | null = null): Promise<boolean> {
+    this.#reason ??= reason
+    const { promise: timeout, resolve } = Promise.withResolvers<boolean>()
+    const timer = setTimeout(() => resolve(false), END_TIMEOUT_MS)
+    const ended = this.#worker.terminate().then(() => true)
+    const isEnded = await Promise.race([ended, timeout])
+    clearTimeout(timer)
+    return isEnded
   }
 
   #call<Method extends ThreadMethod>(

@@ -55,13 +55,13 @@ class GatewayProcess {
 
   /** Drains and exits; the second call does not wait for exchanges to end. */
   async end(timeoutMs: number | null, hasSuccessor: boolean): Promise<void> {
-    if (this.#isEnding && timeoutMs === 0) process.exit(0)
+    if (this.#isEnding && timeoutMs === 0) exit(this.#plane)
     if (this.#isEnding) return
     this.#isEnding = true
     const plane = this.#plane
     if (plane !== null)
       await plane.drain(timeoutMs ?? plane.document().drain.timeoutMs, hasSuccessor)
-    process.exit(0)
+    exit(plane)
   }
 
   async #start(message: StartMessage): Promise<void> {
@@ -102,6 +102,12 @@ class GatewayProcess {
       send({ type: 'failed', message: (error as Error).message })
     }
   }
+}
+
+/** Ends this process. A thread that sits in native code would have `exit` wait for it. */
+function exit(plane: ControlPlane | null): never {
+  if (plane?.isStuck === true) process.kill(process.pid, 'SIGKILL')
+  process.exit(0)
 }
 
 async function load(file: string): Promise<Document> {

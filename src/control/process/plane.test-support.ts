@@ -1,6 +1,7 @@
 // A data plane for tests of the process model: it answers every request with one line that says who
 // answered, and can be made to fail in all the ways a thread can.
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import net from 'node:net'
 import { threadId } from 'node:worker_threads'
@@ -9,8 +10,8 @@ import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
 import type { DataPlane, ListenSource } from '../../gateway/plane.ts'
 
 /**
- * Requests: `/crash`, `/exit`, `/loop` end or block the thread; `/slow` answers after 300 ms; all
- * others at once. A document whose `via` is `refused-by-N` has a problem in thread N, `kills-N` ends it.
+ * Requests: `/crash`, `/exit`, `/loop` end or block the thread; `/block/FILE` waits in native code for
+ * the other end of a named pipe; `/slow` answers after 300 ms; all others at once. A document whose `via` is `refused-by-N` has a problem in thread N, `kills-N` ends it.
  */
 export class TestPlane implements DataPlane {
   readonly #index: number
@@ -94,6 +95,7 @@ export class TestPlane implements DataPlane {
         })
       else if (path === '/exit') process.exit(7)
       else if (path === '/loop') for (;;) Math.random()
+      else if (path?.startsWith('/block/')) readFileSync(path.slice('/block'.length))
       else if (path === '/slow') this.#answerLater(socket)
       else this.#answer(socket)
     })

@@ -3,6 +3,7 @@ import type { MessagePort } from 'node:worker_threads'
 import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
 import type { DataPlane } from '../../gateway/plane.ts'
 import type { LogLevel } from '../../observability/log.ts'
+import { Pulse } from '../../observability/pulse.ts'
 import {
   DocumentAssembly,
   type ThreadData,
@@ -12,7 +13,7 @@ import {
 } from './thread-protocol.ts'
 
 /** How often a thread shows that its event loop turns, in milliseconds. */
-export const BEAT_INTERVAL_MS = 500
+const BEAT_INTERVAL_MS = 1_000
 
 /** The part of a thread's log that the control plane steers. */
 export interface SteeredLog {
@@ -40,8 +41,9 @@ export function hostPlane(
         } satisfies ThreadResponse),
     )
   })
-  const beat = setInterval(() => Atomics.add(data.beats, data.threadIndex, 1), BEAT_INTERVAL_MS)
-  beat.unref()
+  const pulse = new Pulse(data.shared.pulse, data.threadIndex)
+  pulse.beat()
+  setInterval(() => pulse.beat(), BEAT_INTERVAL_MS).unref()
 }
 
 class ThreadHost {

@@ -45,8 +45,6 @@ export interface ThreadResponse {
 export interface ThreadData {
   readonly threadIndex: number
   readonly shared: SharedState
-  /** One counter per thread, which a thread whose event loop turns keeps raising. */
-  readonly beats: Int32Array
   /** Characters of log lines on their way to the control plane, per thread. */
   readonly logPending: Int32Array
   readonly logLevel: LogLevel

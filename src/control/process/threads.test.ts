@@ -7,9 +7,12 @@ import type { Document } from '../../config/schema.ts'
 import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
 import { createSharedState } from '../../gateway/shared-state.ts'
 import { allocateLogPending } from '../../observability/log-batcher.ts'
+import { MetricsReader, MetricsWriter } from '../../observability/metrics.ts'
 import { NO_DOCUMENTS } from '../../proxy/pipeline/inert-environment.ts'
+import { BlockingPipe } from './blocking-pipe.test-support.ts'
 import { DescriptorStock } from './inherited-descriptors.ts'
 import { ask, Connection } from './running-gateway.test-support.ts'
+import { Suspects } from './suspects.ts'
 import { DataThreads, RefusedError, type ThreadsOptions } from './threads.ts'
 
 async function documentOf(via: string, routes = 1): Promise<Document> {
@@ -33,6 +36,7 @@ function addresses(count: number): EndpointsUpdate {
 /** What happened, in words. */
 class Journal {
   readonly exits: string[] = []
+  readonly stuck: string[] = []
   readonly located: string[] = []
 }
 
@@ -42,10 +46,13 @@ async function withThreads(
   run: (threads: DataThreads, journal: Journal) => Promise<void>,
 ): Promise<void> {
   const journal = new Journal()
+  const shared = createSharedState(1)
+  const [reader, writer] = [new MetricsReader(shared.metrics), new MetricsWriter(shared.metrics, 1)]
   const threads = new DataThreads({
     count: 1,
     entry: new URL('./thread.test-support.ts', import.meta.url),
-    shared: createSharedState(1),
+    shared,
+    suspects: new Suspects(reader, writer, () => {}),
     logPending: allocateLogPending(1),
     stock: new DescriptorStock([]),
     documents: NO_DOCUMENTS,
@@ -56,6 +63,7 @@ async function withThreads(
     },
     onLog: () => {},
     onThreadExit: (_, reason) => journal.exits.push(reason),
+    onThreadStuck: (_, reason) => journal.stuck.push(reason),
     onDescriptorsLow: () => {},
     ...options,
   })
@@ -132,11 +140,40 @@ describe('data-plane threads', () => {
   test('a thread whose event loop no longer turns is replaced', async () => {
     await withThreads(
       await documentOf('first'),
-      { lookIntervalMs: 100 },
+      { watch: { silentMs: 1_500 } },
       async (threads, journal) => {
         const { threadId } = await ask(threads.ports[0]!)
         await replace(threads, journal, '/loop')
         assert.notEqual((await ask(threads.ports[0]!)).threadId, threadId)
+        assert.match(journal.exits[0]!, /^it did not answer for \d\.\d s/)
+      },
+    )
+  })
+
+  test('one that does not end is nobody any more, and comes back if it ever ends', async () => {
+    await withThreads(
+      await documentOf('first'),
+      { watch: { silentMs: 1_500 } },
+      async (threads, journal) => {
+        const pipe = new BlockingPipe()
+        const connection = new Connection(threads.ports[0]!)
+        connection.send(`/block${pipe.path}`)
+        await eventually(
+          () => journal.stuck.length === 1,
+          () => 'the thread to be given up',
+        )
+        assert.ok(threads.isStuck)
+        assert.equal(threads.serving, 0)
+        assert.deepEqual(journal.exits, [])
+        await threads.updateEndpoints(addresses(2))
+        pipe.release()
+        await eventually(
+          () => threads.serving === 1,
+          () => 'a new thread',
+        )
+        assert.ok(!threads.isStuck)
+        assert.equal((await ask(threads.ports[0]!)).services, 2)
+        connection.close()
       },
     )
   })

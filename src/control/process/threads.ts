@@ -6,16 +6,20 @@ import { listenerKeys } from '../../gateway/listener-keys.ts'
 import type { ListenSource } from '../../gateway/plane.ts'
 import type { SharedState } from '../../gateway/shared-state.ts'
 import type { LogBatch } from '../../observability/log-batcher.ts'
+import type { Running } from '../../observability/pulse.ts'
 import type { RemoteDocuments } from '../../state/remote-documents.ts'
 import { Backoff, type BackoffSettings } from './backoff.ts'
 import { DataThread } from './data-thread-handle.ts'
 import type { DescriptorStock } from './inherited-descriptors.ts'
 import { describeListenError } from './listen-error.ts'
+import { type Suspects, seconds } from './suspects.ts'
 import { threadLimits } from './thread-memory.ts'
-import { Watchdog } from './watchdog.ts'
+import { Watchdog, type WatchSettings } from './watchdog.ts'
 
 /** How soon a thread without a descriptor is looked at again, in milliseconds. */
 const NO_DESCRIPTOR_WAIT_MS = 5_000
+/** How soon another process is asked for again, in milliseconds: one needs its time to start. */
+const STUCK_WAIT_MS = 30_000
 
 /** What the threads are made with. */
 export interface ThreadsOptions {
@@ -29,14 +33,16 @@ export interface ThreadsOptions {
   /** The inherited sockets; a listener that is not among them is bound by the (only) thread. */
   readonly stock: DescriptorStock
   readonly backoff?: Partial<BackoffSettings>
-  /** How often threads are looked at; ten silent looks end one. */
-  readonly lookIntervalMs?: number
+  readonly watch?: Partial<WatchSettings>
+  readonly suspects: Suspects
   /** Finds the addresses of a configuration's services, which is about to go live or to stay. */
   locate(document: Document): Promise<EndpointsUpdate>
   /** A thread has log lines. */
   onLog(threadIndex: number, batch: LogBatch): void
   /** A thread ended; what it held in shared state must be given back. */
   onThreadExit(threadIndex: number, reason: string): void
+  /** A thread was given up and does not end: only a new gateway process can take its place. */
+  onThreadStuck(threadIndex: number, reason: string): void
   /** A thread has no spare descriptors any more: its next successor needs a new gateway process. */
   onDescriptorsLow(): void
 }
@@ -70,6 +76,8 @@ export class DataThreads {
   readonly #options: ThreadsOptions
   readonly #slots: readonly Slot[]
   readonly #watchdog: Watchdog
+  /** Given up, and still there. */
+  readonly #stuck = new Set<DataThread>()
   /** By the keys of the listeners. */
   readonly #ports = new Map<string, number>()
   #live: Live | null = null
@@ -91,8 +99,14 @@ export class DataThreads {
       isServing: false,
       timer: undefined,
     }))
-    const giveUp = (index: number) => void this.#slots[index]!.thread?.terminate()
-    this.#watchdog = new Watchdog(options.count, giveUp)
+    const { shared, suspects, watch } = options
+    const events = {
+      onHeld: (index: number, running: Running, heldMs: number) =>
+        suspects.gaveBack(index, running, heldMs, performance.now()),
+      onSilent: (index: number, silentMs: number, running: Running | null) =>
+        void this.#giveUp(this.#slots[index]!, silentMs, running),
+    }
+    this.#watchdog = new Watchdog(shared.pulse, events, watch)
   }
 
   /** The bound port of each listener, in the order of the document. */
@@ -124,7 +138,7 @@ export class DataThreads {
       throw failed.reason
     }
     this.#state = 'running'
-    this.#watchdog.start(this.#options.lookIntervalMs)
+    this.#watchdog.start()
     for (const slot of this.#slots) if (slot.thread === null) this.#reviveLater(slot, 0)
   }
 
@@ -164,7 +178,12 @@ export class DataThreads {
     return sum
   }
 
-  /** Lets running exchanges end, for at most `timeoutMs`, and ends the threads. */
+  /** Whether a thread cannot be ended, so that this process must be killed to end. */
+  get isStuck(): boolean {
+    return this.#stuck.size > 0
+  }
+
+  /** Lets running exchanges end, for at most `timeoutMs`, and ends the threads, but those that cannot be. */
   async drain(timeoutMs: number): Promise<void> {
     this.#state = 'closing'
     this.#watchdog.stop()
@@ -172,7 +191,11 @@ export class DataThreads {
     this.#options.stock.close()
     const threads = this.#living()
     await Promise.allSettled(threads.map((thread) => thread.drain(timeoutMs)))
-    await Promise.all(threads.map((thread) => thread.terminate()))
+    await Promise.all(
+      threads.map(async (thread) => {
+        if (!(await thread.terminate())) this.#stuck.add(thread)
+      }),
+    )
   }
 
   async #apply(document: Document, generation: number): Promise<void> {
@@ -217,7 +240,7 @@ export class DataThreads {
       await this.#listen(thread, slot.index, document)
       slot.isServing = true
     } catch (error) {
-      await thread.terminate()
+      await this.#end(slot, thread, null)
       throw error
     }
   }
@@ -229,7 +252,6 @@ export class DataThreads {
     const data = {
       threadIndex: index,
       shared,
-      beats: this.#watchdog.beats,
       logPending,
       logLevel: document.log.level,
       plugins: document.plugins,
@@ -271,7 +293,34 @@ export class DataThreads {
     return keys.every((key) => stock.has(key)) && stock.left(keys, threadIndex) === 0
   }
 
+  /** Its event loop stands still. */
+  async #giveUp(slot: Slot, silentMs: number, running: Running | null): Promise<void> {
+    const { thread } = slot
+    if (thread === null) return
+    const who = running === null ? '' : `, in ${this.#options.suspects.accuse(running)}`
+    const code = await thread.busyCode()
+    const where = code === null ? '' : `; it was busy in ${code}`
+    const reason = `it did not answer for ${seconds(silentMs)}${who}${where}`
+    await this.#end(slot, thread, reason)
+  }
+
+  /** Ends a thread; #onExit has it replaced. One that does not end is nobody's business any more. */
+  async #end(slot: Slot, thread: DataThread, reason: string | null): Promise<void> {
+    if ((await thread.terminate(reason)) || slot.thread !== thread) return
+    slot.thread = null
+    slot.isServing = false
+    this.#stuck.add(thread)
+    this.#tellStuck(slot, reason ?? 'it could not begin to serve')
+  }
+
+  #tellStuck(slot: Slot, reason: string): void {
+    if (this.#state !== 'running') return
+    this.#options.onThreadStuck(slot.index, reason)
+    slot.timer = setTimeout(() => this.#tellStuck(slot, reason), STUCK_WAIT_MS)
+  }
+
   #onExit(slot: Slot, thread: DataThread, reason: string): void {
+    this.#stuck.delete(thread)
     slot.thread = null
     slot.isServing = false
     this.#options.onThreadExit(slot.index, reason)
@@ -288,6 +337,7 @@ export class DataThreads {
         this.#reviveLater(slot, NO_DESCRIPTOR_WAIT_MS)
       } else await this.#bringUp(slot)
     }
+    clearTimeout(slot.timer)
     // A failed start ends in #onExit, which tries again.
     slot.timer = setTimeout(() => void this.#exclusive(revive).catch(() => {}), delayMs)
   }

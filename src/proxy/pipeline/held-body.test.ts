@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { allocatePulse, Pulse } from '../../observability/pulse.ts'
 import { HeldBody, holdsBody, stagesHolding } from './held-body.ts'
 import { Stage } from './stage.ts'
 
@@ -25,6 +26,7 @@ test('many small pieces take the memory of their bytes', () => {
 
 describe('stages that hold', () => {
   const counts: string[] = []
+  const mark = new Pulse(allocatePulse(1), 0).mark(0, 0)
 
   function stage(id: string, heldBytesMax: number, mode: 'enforce' | 'shadow' = 'enforce'): Stage {
     const counters = {
@@ -34,7 +36,7 @@ describe('stages that hold', () => {
       conditionFailed() {},
     }
     const hooks = { onRequestBody: (_: unknown, chunk: Buffer | null) => chunk }
-    return new Stage({ policy: id, id, mode }, hooks, null, counters, () => {}, heldBytesMax)
+    return new Stage({ policy: id, id, mode }, hooks, null, counters, mark, () => {}, heldBytesMax)
   }
 
   const stages = [stage('none', 0), stage('wide', 100), stage('tried', 10, 'shadow')]
@@ -62,6 +64,7 @@ describe('stages that hold', () => {
       {},
       null,
       counters,
+      mark,
       () => {},
       9,
     )

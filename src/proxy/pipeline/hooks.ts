@@ -1,5 +1,6 @@
 // Walks the stages that saw the request, for each moment after the first. What fails comes back as a
 // value; what follows from it is the driver's decision.
+import { Moment } from '../../observability/pulse.ts'
 import type { Exchange } from './exchange.ts'
 import type { PolicyLog, Verdict } from './policy.ts'
 import { Reply } from './reply.ts'
@@ -19,10 +20,13 @@ export class HookFailure {
 
 /** `onRequest` of one stage; it must have one. */
 export function requestVerdict(exchange: Exchange, stage: Stage): Verdict | HookFailure {
+  stage.mark.enter(Moment.onRequest)
   try {
     return stage.shadow ? runShadowed(exchange, stage.onRequest!) : stage.onRequest!(exchange)
   } catch (error) {
     return new HookFailure(stage, error)
+  } finally {
+    stage.mark.leave()
   }
 }
 
@@ -35,11 +39,14 @@ export function forwardThrough(
   for (let i = 0; i < stages.length; i++) {
     const stage = stages[i]!
     if ((ran & (1 << i)) === 0 || stage.onForward === null) continue
+    stage.mark.enter(Moment.onForward)
     try {
       if (stage.shadow) runShadowed(exchange, stage.onForward)
       else stage.onForward(exchange)
     } catch (error) {
       return new HookFailure(stage, error)
+    } finally {
+      stage.mark.leave()
     }
   }
   return null
@@ -54,11 +61,14 @@ export function responseThrough(
   for (let i = stages.length - 1; i >= 0; i--) {
     const stage = stages[i]!
     if ((ran & (1 << i)) === 0 || stage.onResponse === null) continue
+    stage.mark.enter(Moment.onResponse)
     try {
       if (stage.shadow) runShadowed(exchange, stage.onResponse)
       else stage.onResponse(exchange)
     } catch (error) {
       return new HookFailure(stage, error)
+    } finally {
+      stage.mark.leave()
     }
   }
   return null
@@ -134,8 +144,10 @@ function passedBy(
   direction: number,
   data: Buffer | null,
 ): Buffer | Reply | HookFailure | null {
-  const hook = direction === Direction.request ? stage.onRequestBody : stage.onResponseBody
+  const isRequest = direction === Direction.request
+  const hook = isRequest ? stage.onRequestBody : stage.onResponseBody
   if (hook === null) return data
+  stage.mark.enter(isRequest ? Moment.onRequestBody : Moment.onResponseBody)
   try {
     const result = hook(exchange, data)
     if (!stage.shadow) return result
@@ -143,6 +155,8 @@ function passedBy(
     return data
   } catch (error) {
     return new HookFailure(stage, error)
+  } finally {
+    stage.mark.leave()
   }
 }
 
@@ -156,10 +170,13 @@ export function finishThrough(
   for (let i = stages.length - 1; i >= 0; i--) {
     const stage = stages[i]!
     if ((ran & (1 << i)) === 0 || stage.onFinish === null) continue
+    stage.mark.enter(Moment.onFinish)
     try {
       stage.onFinish(exchange)
     } catch (error) {
       log.error({ policy: stage.id, error: String(error) }, 'policy failed in onFinish')
+    } finally {
+      stage.mark.leave()
     }
   }
 }

@@ -127,7 +127,7 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
     while (this.#stage < stages.length) {
       const index = this.#stage++
       const stage = stages[index]!
-      if (stage.condition !== null && !stage.condition.test(this)) continue
+      if (!stage.appliesTo(this)) continue
       this.#ran |= 1 << index
       if (stage.onRequest === null) continue
       const verdict = requestVerdict(this, stage)

@@ -1,6 +1,8 @@
 // A policy compiled for one route: its hooks with every field present, so that the driver's loads
 // stay monomorphic.
+import { Moment, type StageMark } from '../../observability/pulse.ts'
 import type { Condition } from './condition.ts'
+import type { Exchange } from './exchange.ts'
 import type { PolicyHooks } from './policy.ts'
 
 /** Counts what a stage does; see observability. */
@@ -22,6 +24,8 @@ export class Stage {
   /** Decide and count, but never act. */
   readonly shadow: boolean
   readonly counters: StageCounters
+  /** Set around every call of a hook, so that whoever holds the event loop can be named. */
+  readonly mark: StageMark
   readonly onRequest: NonNullable<PolicyHooks['onRequest']> | null
   readonly onForward: NonNullable<PolicyHooks['onForward']> | null
   readonly onResponse: NonNullable<PolicyHooks['onResponse']> | null
@@ -39,6 +43,7 @@ export class Stage {
     hooks: PolicyHooks,
     condition: Condition | null,
     counters: StageCounters,
+    mark: StageMark,
     release: () => void,
     heldBytesMax = 0,
   ) {
@@ -47,6 +52,7 @@ export class Stage {
     this.condition = condition
     this.shadow = use.mode === 'shadow'
     this.counters = counters
+    this.mark = mark
     this.onRequest = bound(hooks, hooks.onRequest)
     this.onForward = bound(hooks, hooks.onForward)
     this.onResponse = bound(hooks, hooks.onResponse)
@@ -58,10 +64,19 @@ export class Stage {
     this.#release = release
   }
 
+  /** Whether its condition lets it take part. */
+  appliesTo(exchange: Exchange): boolean {
+    if (this.condition === null) return true
+    this.mark.enter(Moment.condition)
+    const applies = this.condition.test(exchange)
+    this.mark.leave()
+    return applies
+  }
+
   /** The last exchange that may use it has ended. @throws what the policy throws. */
   dispose(): void {
     try {
-      this.#hooks.dispose?.()
+      this.mark.around(Moment.dispose, () => this.#hooks.dispose?.())
     } finally {
       this.#release()
     }
