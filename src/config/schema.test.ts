@@ -143,6 +143,7 @@ describe('the shortest configuration', () => {
       admin: { host: '127.0.0.1', port: 9901 },
       zone: null,
       threads: 'auto',
+      threadHeap: 'auto',
       drain: { timeoutMs: 30_000 },
       log: { level: 'info' },
       secrets: [],

@@ -2,7 +2,7 @@
 // editors complete from, and the reference pages. Its output is the normalised document: shorthands
 // expanded, defaults applied, durations in milliseconds, sizes in bytes, nothing that JSON cannot hold.
 import { z } from 'zod'
-import { durationMs } from '../lib/units.ts'
+import { byteSize, durationMs } from '../lib/units.ts'
 import { listenUrl } from './schema/address.ts'
 import { type ConsumerDocument, consumersSchema } from './schema/consumer.ts'
 import { zoneName } from './schema/endpoint.ts'
@@ -17,6 +17,9 @@ import {
   type WrittenUse,
 } from './schema/use.ts'
 import { filePath, name, refuse, type SchemaContext } from './schema/value.ts'
+
+/** What a thread needs to start, and something for its requests. */
+const THREAD_HEAP_MIN = 32 * 1024 * 1024
 
 const LOOPBACK = /^(127\.[0-9.]+|::1|localhost)$/
 
@@ -81,6 +84,13 @@ const gatewayFields = {
     .union([z.literal('auto'), z.int().min(1).max(64)])
     .prefault('auto')
     .describe('Worker threads; `auto` is one per available processor.'),
+  threadHeap: z
+    .union([z.literal('auto'), byteSize({ min: THREAD_HEAP_MIN })])
+    .prefault('auto')
+    .describe(
+      'Most JavaScript heap of each thread; one that needs more is ended and replaced. `auto`: half of the ' +
+        'memory of the machine or container, shared out, from 64mb to 2gb.',
+    ),
   drain: z
     .strictObject({
       timeout: durationMs()

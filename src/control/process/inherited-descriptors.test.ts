@@ -10,7 +10,7 @@ test('every socket of every listener arrives several times, at the places it was
     { key: 'a', port: 80, descriptors: [descriptor(10), descriptor(11)] },
     { key: 'b', port: 81, descriptors: [descriptor(12)] },
   ])
-  assert.equal(plan.stdio.length, 24)
+  assert.equal(plan.stdio.length, 96)
   for (const [index, fds] of [
     [0, [10, 11]],
     [1, [12]],
@@ -21,7 +21,7 @@ test('every socket of every listener arrives several times, at the places it was
     }
   }
   const places = plan.sockets.flatMap((socket) => socket.copies.flat())
-  assert.equal(new Set(places).size, 24)
+  assert.equal(new Set(places).size, 96)
 })
 
 test('many sockets get fewer copies, never less than one spare', () => {
@@ -34,7 +34,7 @@ test('many sockets get fewer copies, never less than one spare', () => {
         descriptors: many,
       })),
     ).sockets[0]!.copies[0]!.length
-  assert.equal(copies(1), 8)
+  assert.equal(copies(1), 16)
   assert.equal(copies(4), 4)
   assert.equal(copies(40), 2)
 })

@@ -4,7 +4,7 @@ import { closeSync } from 'node:fs'
 import type { HeldSocket } from './listening-sockets.ts'
 
 /** Copies per socket: what the first thread uses up and what its successors may. */
-const COPIES_MAX = 8
+const COPIES_MAX = 32
 const COPIES_MIN = 2
 /** Bound of all descriptors handed over, as far as `COPIES_MIN` allows. */
 const DESCRIPTORS_MAX = 1_024

@@ -101,6 +101,8 @@ export class Reloader {
       this.#target.replace('it listens on other addresses', document)
     } else if (document.state.file !== current.state.file) {
       this.#target.replace('it keeps its state in another file', document)
+    } else if (document.threadHeap !== current.threadHeap) {
+      this.#target.replace('its threads get another heap limit', document)
     } else if (code !== this.#code) {
       this.#target.replace('the code of its policies changed', document)
     } else await this.#apply(document)

@@ -8,8 +8,16 @@ const HEAP_MB_MAX = 2_048
 /** The rest is for buffers, the control plane and the system. */
 const HEAP_SHARE = 0.5
 
-/** Limits for one of `threads` threads, on a machine or in a container with `memoryBytes`. */
-export function threadLimits(threads: number, memoryBytes = availableBytes()): ResourceLimits {
+/**
+ * Limits for one of `threads` threads: `heap` bytes, or its share on a machine or in a container with
+ * `memoryBytes`.
+ */
+export function threadLimits(
+  heap: number | 'auto',
+  threads: number,
+  memoryBytes = availableBytes(),
+): ResourceLimits {
+  if (heap !== 'auto') return { maxOldGenerationSizeMb: Math.floor(heap / MB) }
   const share = Math.floor((memoryBytes * HEAP_SHARE) / threads / MB)
   return { maxOldGenerationSizeMb: Math.min(HEAP_MB_MAX, Math.max(HEAP_MB_MIN, share)) }
 }

@@ -256,8 +256,12 @@ export class DataThreads {
       logLevel: document.log.level,
       plugins: document.plugins,
     }
-    const thread = new DataThread(entry, data, documents, threadLimits(count), (batch) =>
-      onLog(index, batch),
+    const thread = new DataThread(
+      entry,
+      data,
+      documents,
+      threadLimits(document.threadHeap, count),
+      (batch) => onLog(index, batch),
     )
     slot.thread = thread
     void thread.exited.then((reason) => this.#onExit(slot, thread, reason))
