@@ -66,7 +66,8 @@ export function compileMirror(
     slot(),
   )
   const use = { policy: 'mirror', id: 'mirror', mode: 'enforce' as const }
-  const stage = new Stage(use, hooks, null, NO_COUNTERS, () => {
+  const mark = environment.stageMark(use.id, route.id)
+  const stage = new Stage(use, hooks, null, NO_COUNTERS, mark, () => {
     for (const key of keys) kept.release(key)
   })
   return stages.add(stage, [MIRROR_HEADER.toLowerCase()])
