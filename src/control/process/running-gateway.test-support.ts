@@ -8,6 +8,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Changes, eventually, PATIENCE_MS } from '../../../test/support/changes.ts'
 
+/** Three processes start one after the other, each with its code to load. */
+const START_PATIENCE_MS = 3 * PATIENCE_MS
+
 /** Who answered, as the test plane tells it. */
 export interface Answer {
   readonly generation: number
@@ -69,7 +72,12 @@ export class RunningGateway {
   /** A gateway that is ready. */
   static async start(settings: RunSettings): Promise<RunningGateway> {
     const gateway = new RunningGateway(settings)
-    await gateway.said(/\d+ threads?, /)
+    try {
+      await gateway.said(/\d+ threads?, /, 0, START_PATIENCE_MS)
+    } catch (error) {
+      await gateway.stop()
+      throw error
+    }
     return gateway
   }
 
@@ -97,7 +105,7 @@ export class RunningGateway {
   }
 
   /** Resolves when the output holds `pattern`; only what came after `from` characters counts. */
-  said(pattern: RegExp, from = 0): Promise<string> {
+  said(pattern: RegExp, from = 0, patienceMs = PATIENCE_MS): Promise<string> {
     return this.#changes.until(
       () => {
         const found = pattern.exec(this.output.slice(from))
@@ -106,6 +114,7 @@ export class RunningGateway {
         return null
       },
       () => `${pattern} in the output:\n${this.output}`,
+      patienceMs,
     )
   }
 
