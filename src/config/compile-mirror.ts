@@ -12,7 +12,8 @@ import type { StageCompiler, StageEnvironment } from './compile-stage.ts'
 import type { ForwardDocument, RouteDocument } from './schema.ts'
 
 /** The part of the compiler's environment that mirrors need. */
-export interface MirrorEnvironment extends Pick<StageEnvironment, 'clock' | 'log' | 'state'> {
+export interface MirrorEnvironment
+  extends Pick<StageEnvironment, 'clock' | 'log' | 'state' | 'stageMark'> {
   readonly wheel: TimerWheel
   service(name: string): Service
   mirrorCounters(routeId: string): MirrorCounters
