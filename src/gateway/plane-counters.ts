@@ -1,13 +1,9 @@
 // Where a thread's exchanges are counted: the shared metrics.
 import type { ErrorCode } from '../errors.ts'
-import {
-  PolicyMetrics,
-  RouteMetrics,
-  ServiceMetrics,
-  ThreadMetrics,
-} from '../observability/gateway-metrics.ts'
+import { RouteMetrics, ServiceMetrics, ThreadMetrics } from '../observability/gateway-metrics.ts'
 import { type MetricsBuffers, MetricsWriter } from '../observability/metrics.ts'
 import { MirrorMetrics } from '../observability/mirror-metrics.ts'
+import { PolicyMetrics } from '../observability/policy-metrics.ts'
 import type { MirrorCounters } from '../proxy/pipeline/mirror/mirror-plan.ts'
 import type { ServiceCounters } from '../proxy/upstream/service.ts'
 

@@ -2,6 +2,7 @@
 // configuration or the catalogue only, never anything a client sent.
 import { ERRORS, type ErrorCode } from '../errors.ts'
 import type { MetricsReader, MetricsWriter } from './metrics.ts'
+import { Block } from './metrics-block.ts'
 import {
   DURATION_BOUNDS,
   type MetricsShape,
@@ -9,6 +10,7 @@ import {
   observeDuration,
 } from './metrics-shape.ts'
 import { MIRROR } from './mirror-metrics.ts'
+import { POLICY } from './policy-metrics.ts'
 
 /** By the first digit of the status; `none` when there was no answer. */
 const STATUS_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx']
@@ -23,23 +25,6 @@ const CODE_INDEX = Object.fromEntries(CODES.map((code, index) => [code, index]))
   ErrorCode,
   number
 >
-
-abstract class Block {
-  protected readonly cells: Float64Array
-  /** Its place, which is the same in all threads. */
-  readonly start: number
-
-  constructor(writer: MetricsWriter, shape: MetricsShape, labels: readonly string[]) {
-    const { cells, start } = writer.block(shape, labels)
-    this.cells = cells
-    this.start = start
-  }
-
-  protected add(offset: number, amount: number): void {
-    const index = this.start + offset
-    this.cells[index] = this.cells[index]! + amount
-  }
-}
 
 const ROUTE = metricsShape(
   'route',
@@ -227,57 +212,6 @@ export class ServiceMetrics extends Block {
 
   queueTimeout(): void {
     this.add(SERVICE.offsets.queueTimeouts, 1)
-  }
-}
-
-const POLICY = metricsShape('policy', ['policy'], {
-  rejections: {
-    name: 'gatehouse_policy_rejections_total',
-    help: 'Requests that a policy stopped, or in shadow mode would have stopped.',
-    type: 'counter',
-    label: 'mode',
-    values: ['enforce', 'shadow'],
-  },
-  failures: {
-    name: 'gatehouse_policy_failures_total',
-    help: 'Failures of policies, by what failed: the policy itself, or its condition.',
-    type: 'counter',
-    label: 'part',
-    values: ['policy', 'condition'],
-  },
-  loopHolds: {
-    name: 'gatehouse_policy_loop_holds_total',
-    help: 'Times that a policy held the event loop of a thread for half a second or longer.',
-    type: 'counter',
-  },
-})
-
-/** What one policy does, on all routes that use it under this id. */
-export class PolicyMetrics extends Block {
-  constructor(writer: MetricsWriter, policy: string) {
-    super(writer, POLICY, [policy])
-  }
-
-  rejected(): void {
-    this.add(POLICY.offsets.rejections, 1)
-  }
-
-  /** It would have stopped a request, were it not in shadow mode. */
-  shadowRejected(): void {
-    this.add(POLICY.offsets.rejections + 1, 1)
-  }
-
-  failed(): void {
-    this.add(POLICY.offsets.failures, 1)
-  }
-
-  conditionFailed(): void {
-    this.add(POLICY.offsets.failures + 1, 1)
-  }
-
-  /** It held the event loop, and with it all other requests of a thread. */
-  loopHeld(): void {
-    this.add(POLICY.offsets.loopHolds, 1)
   }
 }
 

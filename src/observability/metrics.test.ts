@@ -6,12 +6,12 @@ import { prometheusText } from './exporters/prometheus.ts'
 import {
   GatewayMetrics,
   METRICS_SHAPES,
-  PolicyMetrics,
   RouteMetrics,
   ServiceMetrics,
   ThreadMetrics,
 } from './gateway-metrics.ts'
 import { allocateMetrics, MetricsReader, MetricsWriter } from './metrics.ts'
+import { PolicyMetrics } from './policy-metrics.ts'
 
 /** The samples of a text in the exposition format, by name and labels. A sample twice is an error. */
 function samples(text: string): Map<string, number> {

@@ -1,6 +1,7 @@
 // Says in words, and counts, which policies hold the event loops of threads.
-import { nameOfBlock, PolicyMetrics } from '../../observability/gateway-metrics.ts'
+import { nameOfBlock } from '../../observability/gateway-metrics.ts'
 import type { MetricsReader, MetricsWriter } from '../../observability/metrics.ts'
+import { PolicyMetrics } from '../../observability/policy-metrics.ts'
 import type { Running } from '../../observability/pulse.ts'
 
 /** The least time between two lines about policies that gave the loop back, in milliseconds. */
