@@ -143,7 +143,7 @@ describe('the shortest configuration', () => {
       admin: { host: '127.0.0.1', port: 9901 },
       zone: null,
       threads: 'auto',
-      drain: { timeoutMs: 30_000 },
+      drain: { delayMs: 0, idleMs: 5000, spreadMs: 20_000, timeoutMs: 30_000 },
       log: { level: 'info' },
       secrets: [],
     })

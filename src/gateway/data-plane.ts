@@ -8,6 +8,7 @@ import type { ErrorCode } from '../errors.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { networkOf } from '../lib/ip-prefix-tree.ts'
 import { TimerWheel } from '../lib/timer-wheel.ts'
+import { FIRST_REQUEST_WAIT_MS } from '../proxy/http/limits.ts'
 import { type Certificates, loadCertificates } from '../proxy/http/tls.ts'
 import { CountedFailures } from '../proxy/pipeline/failed-attempts.ts'
 import { KeptResources } from '../proxy/pipeline/kept-resources.ts'
@@ -24,6 +25,7 @@ import { DocumentFetcher } from '../state/document-fetcher.ts'
 import type { RemoteDocuments } from '../state/remote-documents.ts'
 import { SharedMemoryStore } from '../state/shared-memory-store.ts'
 import { type CertificateHolder, CertificateWatch } from './certificate-watch.ts'
+import { Drain, type DrainPlan } from './drain.ts'
 import { Listener, type ListenerHost } from './listener.ts'
 import { listenerKeys } from './listener-keys.ts'
 import type { DataPlane, ListenSource } from './plane.ts'
@@ -54,6 +56,10 @@ export interface PlaneOptions {
 
 const SLICE_MS = 5
 const READ_BUFFER_BYTES = 65536
+/** How often a plane that drains looks whether it may end. */
+const LOOK_MS = 20
+/** How long the answers to what was cut off may take to leave. */
+const LAST_ANSWER_MS = 500
 /** What one client of IPv6 usually has. */
 const CLIENT_IPV6_BITS = 64
 
@@ -92,7 +98,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   /** Its own, when nobody fetches for it. */
   readonly #documents: DocumentFetcher | null
   readonly #state: SharedServices
-  #draining = false
+  #isClosed = false
 
   constructor(options: PlaneOptions) {
     this.#options = options
@@ -207,16 +213,27 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     if (this.#live !== null) this.#configureServices()
   }
 
-  async drain(timeoutMs: number): Promise<void> {
-    this.#draining = true
-    for (const listener of this.#listeners.values()) listener.drain()
-    const end = this.clock.now() + timeoutMs
-    while (this.#openConnections() > 0 && this.clock.now() < end) {
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
+  async drain(plan: DrainPlan): Promise<number> {
+    const last = new Drain(plan, this.clock)
+    for (const listener of this.#listeners.values()) listener.takeLastRequests(last)
+    await this.#until(() => false, plan.delayMs)
+    // Whoever waits in the queue of a socket is reset with its last copy, so all of it is taken first.
+    for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve))
+    for (const listener of this.#listeners.values()) listener.stopAccepting()
+    const isEmpty = (): boolean => this.#openConnections() === 0
+    const arrivalMs = Math.max(last.idleWaitMs(), FIRST_REQUEST_WAIT_MS)
+    const end = this.clock.now() + plan.timeoutMs
+    await this.#until(isEmpty, Math.min(arrivalMs, plan.timeoutMs))
+    for (const listener of this.#listeners.values()) listener.cutArriving()
+    await this.#until(isEmpty, end - this.clock.now())
+    let cut = 0
+    for (const listener of this.#listeners.values()) cut += listener.cut()
+    await this.#until(isEmpty, LAST_ANSWER_MS)
+    return cut
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
     this.#certificateWatch.close()
     for (const listener of this.#listeners.values()) listener.close()
     for (const service of this.#services.values()) service.close()
@@ -254,7 +271,6 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   // ---- what listeners ask -------------------------------------------------------------------------
 
   admit(): boolean {
-    if (this.#draining) return false
     if (!this.#connectionCount.tryEnter(this.live.document.limits.connectionsMax)) return false
     this.#counters.thread.connectionAccepted()
     return true
@@ -297,6 +313,14 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   }
 
   // -------------------------------------------------------------------------------------------------
+
+  /** Waits until something holds, but not for longer than this, and not once the plane is closed. */
+  async #until(holds: () => boolean, waitMs: number): Promise<void> {
+    const end = this.clock.now() + waitMs
+    while (!holds() && !this.#isClosed && this.clock.now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+    }
+  }
 
   #openConnections(): number {
     let count = 0

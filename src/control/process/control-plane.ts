@@ -1,5 +1,6 @@
 // The gateway process's main thread: it steers the data-plane threads and serves the admin API.
 import type { Document } from '../../config/schema.ts'
+import { cutLine, type DrainPlan, NO_GRACE } from '../../gateway/drain.ts'
 import { EndpointDirectory } from '../../gateway/endpoint-directory.ts'
 import { createSharedState, openCountFile, type SharedState } from '../../gateway/shared-state.ts'
 import { systemClock } from '../../lib/clock.ts'
@@ -113,7 +114,7 @@ export class ControlPlane implements ControlView {
       await this.#openAdmin()
       await this.#reloader.start(this.#options.watch)
     } catch (error) {
-      await this.drain(0, true)
+      await this.drain(NO_GRACE, true)
       throw error
     }
     this.#counters.configurationApplied(Date.now())
@@ -143,14 +144,15 @@ export class ControlPlane implements ControlView {
   }
 
   /**
-   * Stops accepting and lets running exchanges end, for at most `timeoutMs`. Without a successor the
-   * admin API answers until the end, so that whoever looks sees the gateway drain.
+   * Lets running exchanges end as `plan` says. Without a successor the admin API answers until the
+   * end, so that whoever looks sees the gateway drain.
    */
-  async drain(timeoutMs: number, hasSuccessor: boolean): Promise<void> {
+  async drain(plan: DrainPlan, hasSuccessor: boolean): Promise<void> {
     this.#state = 'draining'
     this.#reloader.close()
     if (hasSuccessor) await this.#admin?.close()
-    await this.#threads.drain(timeoutMs)
+    const cut = await this.#threads.drain(plan)
+    if (cut > 0) this.#options.report(cutLine(cut, plan))
     this.#counts?.close()
     this.#counts = null
     this.#directory.close()

@@ -2,6 +2,7 @@
 // watched, and replaced when they end.
 import type { Document } from '../../config/schema.ts'
 import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
+import { type DrainPlan, NO_GRACE } from '../../gateway/drain.ts'
 import { listenerKeys } from '../../gateway/listener-keys.ts'
 import type { ListenSource } from '../../gateway/plane.ts'
 import type { SharedState } from '../../gateway/shared-state.ts'
@@ -120,7 +121,7 @@ export class DataThreads {
     const results = await Promise.allSettled(this.#slots.map((slot) => this.#bringUp(slot)))
     const failed = results.find((result) => result.status === 'rejected')
     if (failed !== undefined) {
-      await this.drain(0)
+      await this.drain(NO_GRACE)
       throw failed.reason
     }
     this.#state = 'running'
@@ -164,15 +165,16 @@ export class DataThreads {
     return sum
   }
 
-  /** Lets running exchanges end, for at most `timeoutMs`, and ends the threads. */
-  async drain(timeoutMs: number): Promise<void> {
+  /** Lets running exchanges end as `plan` says, and ends the threads. @returns how many were cut off. */
+  async drain(plan: DrainPlan): Promise<number> {
     this.#state = 'closing'
     this.#watchdog.stop()
     for (const slot of this.#slots) clearTimeout(slot.timer)
     this.#options.stock.close()
     const threads = this.#living()
-    await Promise.allSettled(threads.map((thread) => thread.drain(timeoutMs)))
+    const cut = await Promise.all(threads.map((thread) => thread.drain(plan).catch(() => 0)))
     await Promise.all(threads.map((thread) => thread.terminate()))
+    return cut.reduce((sum, count) => sum + count, 0)
   }
 
   async #apply(document: Document, generation: number): Promise<void> {
