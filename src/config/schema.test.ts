@@ -106,6 +106,7 @@ describe('the shortest configuration', () => {
           tls: null,
           hostHeader: { kind: 'preserve', value: null },
           dns: { minTtlMs: 1000, maxTtlMs: 300_000 },
+          required: false,
         },
       ],
       plugins: [],

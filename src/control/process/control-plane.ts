@@ -13,7 +13,7 @@ import type { CountFile } from '../../state/count-file.ts'
 import { DocumentFetcher } from '../../state/document-fetcher.ts'
 import { toChecked } from './checked-document.ts'
 import { collectedMetrics } from './collected-metrics.ts'
-import type { AdminServer, ControlView, OpenAdmin } from './control-view.ts'
+import type { AdminServer, ControlView, NotReady, OpenAdmin } from './control-view.ts'
 import { GatewayLog } from './gateway-log.ts'
 import type { DescriptorStock } from './inherited-descriptors.ts'
 import { describeListenError } from './listen-error.ts'
@@ -161,9 +161,18 @@ export class ControlPlane implements ControlView {
     await this.#log.close()
   }
 
-  notReadyReason(): string | null {
-    if (this.#state !== 'serving') return this.#state
-    return this.#threads.serving === 0 ? 'no thread serves' : null
+  notReady(): NotReady[] {
+    if (this.#state !== 'serving') return [{ code: this.#state }]
+    const { serving } = this.#threads
+    const { threads: configured } = this.#options
+    const missing: NotReady[] = this.#directory
+      .requiredWithoutEndpoint()
+      .map((service) => ({ code: 'service', service }))
+    return serving === configured ? missing : [{ code: 'threads', serving, configured }, ...missing]
+  }
+
+  isAlive(): boolean {
+    return this.#state !== 'serving' || this.#threads.isAlive
   }
 
   document(): Document {
@@ -176,7 +185,7 @@ export class ControlPlane implements ControlView {
       threads: this.#options.threads,
       threadsServing: this.#threads.serving,
       generation: this.#threads.generation,
-      isReady: this.notReadyReason() === null,
+      isReady: this.notReady().length === 0,
       noRoom: this.#cleanup.noRoom,
       stats,
     }

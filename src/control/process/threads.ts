@@ -106,6 +106,11 @@ export class DataThreads {
     return this.#slots.filter((slot) => slot.isServing).length
   }
 
+  /** Whether any thread showed a sign of life at one of the last looks. */
+  get isAlive(): boolean {
+    return !this.#watchdog.isQuiet
+  }
+
   /** The generation that serves; counts up with every configuration tried. */
   get generation(): number {
     return this.#live?.generation ?? 0

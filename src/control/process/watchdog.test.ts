@@ -32,3 +32,21 @@ test('one beat, or a new thread, starts the count anew', () => {
   looks(9)
   assert.deepEqual(silent, [])
 })
+
+test('all threads together are quiet when none showed a sign of life for a while', () => {
+  const watchdog = new Watchdog(2, () => {})
+  const looks = (count: number) => {
+    for (let look = 0; look < count; look++) watchdog.look()
+  }
+  looks(4)
+  assert.equal(watchdog.isQuiet, false)
+  looks(2)
+  assert.equal(watchdog.isQuiet, true)
+  // A new thread is no sign of life before it shows one.
+  watchdog.reset(0)
+  looks(1)
+  assert.equal(watchdog.isQuiet, true)
+  Atomics.add(watchdog.beats, 1, 1)
+  looks(1)
+  assert.equal(watchdog.isQuiet, false)
+})

@@ -15,6 +15,8 @@ export class Watchdog {
   readonly #seen: Int32Array
   readonly #silentLooks: Int32Array
   readonly #onSilent: (threadIndex: number) => void
+  /** Looks in a row that found no sign of life in any thread. */
+  #quietLooks = 0
   #timer: NodeJS.Timeout | undefined
 
   constructor(threads: number, onSilent: (threadIndex: number) => void) {
@@ -39,12 +41,19 @@ export class Watchdog {
     this.#silentLooks[threadIndex] = 0
   }
 
+  /** Whether all threads have been silent for half of the time after which one is given up. */
+  get isQuiet(): boolean {
+    return this.#quietLooks >= SILENT_LOOKS_MAX / 2
+  }
+
   /** One look at all threads. */
   look(): void {
+    this.#quietLooks++
     for (let index = 0; index < this.beats.length; index++) {
       const beat = Atomics.load(this.beats, index)
       const isSilent = beat === this.#seen[index]
       this.#seen[index] = beat
+      if (!isSilent) this.#quietLooks = 0
       this.#silentLooks[index] = isSilent ? this.#silentLooks[index]! + 1 : 0
       if (this.#silentLooks[index]! < SILENT_LOOKS_MAX) continue
       this.#silentLooks[index] = 0
