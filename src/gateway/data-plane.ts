@@ -28,6 +28,7 @@ import { type CertificateHolder, CertificateWatch } from './certificate-watch.ts
 import { Drain, type DrainPlan } from './drain.ts'
 import { Listener, type ListenerHost } from './listener.ts'
 import { listenerKeys } from './listener-keys.ts'
+import { LongLivedExchanges } from './long-lived-exchanges.ts'
 import type { DataPlane, ListenSource } from './plane.ts'
 import { PlaneCounters } from './plane-counters.ts'
 import { ConnectionCount, type SharedState } from './shared-state.ts'
@@ -98,6 +99,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   /** Its own, when nobody fetches for it. */
   readonly #documents: DocumentFetcher | null
   readonly #state: SharedServices
+  readonly #longLived: LongLivedExchanges
   #isClosed = false
 
   constructor(options: PlaneOptions) {
@@ -108,6 +110,12 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     this.#ticketKeys = new TicketKeys(shared.ticketKeys, threadIndex === 0, this.clock)
     this.#table = EndpointTable.attach(shared.endpoints, threadIndex, this.clock)
     this.#counters = new PlaneCounters(shared.metrics, threadIndex)
+    this.#longLived = new LongLivedExchanges(
+      this.wheel,
+      this.clock,
+      () => this.live,
+      () => this.#counters.thread.endedEarly(),
+    )
     this.#connectionCount = new ConnectionCount(shared.connections, threadIndex)
     this.#places = new SharedMemoryStore(shared.store, threadIndex)
     this.#registry = new EndpointRegistry(this.#table)
@@ -143,6 +151,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       policies,
       clock: this.clock,
       wheel: this.wheel,
+      longLived: this.#longLived,
       log,
       service: (name) => this.#service(name),
       routeCounters: (id) => counters.route(id),
@@ -186,7 +195,14 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       const certificates = next.certificates[index] ?? null
       this.#listeners.get(key)?.configure(document.listeners[index]!, certificates)
     }
-    before?.retire()
+    if (before === null) return
+    before.retire()
+    const ended = this.#longLived.reload(before.document, document)
+    if (ended === 0) return
+    this.#options.log.info(
+      { connections: ended, spreadMs: document.drain.spreadMs },
+      'long-lived connections end because their route or service changed',
+    )
   }
 
   discard(generation: number): void {
@@ -220,6 +236,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     // Whoever waits in the queue of a socket is reset with its last copy, so all of it is taken first.
     for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve))
     for (const listener of this.#listeners.values()) listener.stopAccepting()
+    this.#longLived.drain(Math.min(plan.spreadMs, plan.timeoutMs))
     const isEmpty = (): boolean => this.#openConnections() === 0
     const arrivalMs = Math.max(last.idleWaitMs(), FIRST_REQUEST_WAIT_MS)
     const end = this.clock.now() + plan.timeoutMs
@@ -263,6 +280,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       upstreamConnectionsIdle: idle,
       upstreamWaiters: waiting,
       exchanges: this.#live?.exchanges ?? 0,
+      longLived: this.#longLived.size,
       timers: this.wheel.size,
       generation: this.#live?.generation ?? 0,
     }
