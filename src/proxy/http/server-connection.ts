@@ -2,10 +2,9 @@
 // answers. It knows framing and deadlines; what a request means is its host's business.
 import type { Socket } from 'node:net'
 import type { ErrorCode } from '../../errors.ts'
-import { WheelTimer } from '../../lib/timer-wheel.ts'
 import { BodyReader } from './body-reader.ts'
 import type { BodySink } from './chunked-decoder.ts'
-import { plainAddress } from './client-address.ts'
+import { ClientPeer } from './client-peer.ts'
 import { type ConnectionHost, requestWaitMs } from './connection-host.ts'
 import { findHeadEnd, headStart, wholeHeadEnd } from './head-end.ts'
 import { joined } from './joined-bytes.ts'
@@ -22,13 +21,8 @@ const Input = { head: 0, body: 1, waiting: 2, discard: 3, linger: 4, tunnel: 5, 
 const EMPTY = Buffer.alloc(0)
 
 /** One client's connection. */
-export class ServerConnection extends WheelTimer implements BodySink {
-  readonly socket: Socket
+export class ServerConnection extends ClientPeer implements BodySink {
   readonly host: ConnectionHost<ServerConnection>
-  readonly clientIp: string
-  readonly clientPort: number
-  /** 'TLSv1.3' and the like, or null on plain TCP. */
-  readonly tlsVersion: string | null
   /** Whether this connection ends with the current answer. */
   closing = false
   #requests = 0
@@ -45,21 +39,16 @@ export class ServerConnection extends WheelTimer implements BodySink {
   /** Whether the client should read on before more is written. */
   #blocked = false
 
-  /** @param client who is at the other end, when that is not whom the socket is connected with. */
   constructor(
     socket: Socket,
     host: ConnectionHost<ServerConnection>,
     tlsVersion: string | null,
     client: ClientAddress | null,
   ) {
-    super()
-    this.socket = socket
+    super(socket, tlsVersion, client)
     this.#gate = new ReadGate(socket)
     this.#writer = new ResponseWriter(socket)
     this.host = host
-    this.tlsVersion = tlsVersion
-    this.clientIp = client?.ip ?? plainAddress(socket.remoteAddress ?? '')
-    this.clientPort = client?.port ?? socket.remotePort ?? 0
     readSocket(socket, host.readBuffer, {
       onOwned: (data) => this.#onData(data),
       onLent: (data, size) => this.#onLent(data, size),
