@@ -279,7 +279,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       upstreamConnections: open,
       upstreamConnectionsIdle: idle,
       upstreamWaiters: waiting,
-      exchanges: this.#live?.exchanges ?? 0,
+      exchanges: (this.#live?.exchanges ?? 0) + this.#longLived.size,
       longLived: this.#longLived.size,
       timers: this.wheel.size,
       generation: this.#live?.generation ?? 0,

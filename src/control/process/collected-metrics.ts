@@ -39,7 +39,7 @@ export function collectedMetrics(readings: Readings): CollectedFamily[] {
     gauge('gatehouse_exchanges', 'Requests that are being answered.', one(stat('exchanges'))),
     gauge(
       'gatehouse_long_lived_exchanges',
-      'WebSockets and event streams that are open.',
+      'Requests being answered that are WebSockets or event streams.',
       one(stat('longLived')),
     ),
     {
