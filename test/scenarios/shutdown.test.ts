@@ -146,7 +146,7 @@ describe('SIGTERM', () => {
 
   test('is not noticed by a client that keeps its connections and leaves when told to', () =>
     withGateway(
-      'drain: { delay: 2s }\nroutes: [{ path: /*, respond: { body: here } }]\n',
+      'drain: { delay: 1h }\nroutes: [{ path: /*, respond: { body: here } }]\n',
       async (gateway) => {
         const client = new PooledClient(gateway.port, 8)
         const load = new Load(8, async () => {
@@ -167,6 +167,7 @@ describe('SIGTERM', () => {
         }
         assert.deepEqual(errors, [])
         assert.ok(client.reused > 100)
+        gateway.signal('SIGTERM')
         assert.equal(await gateway.exited, 0)
       },
     ))
