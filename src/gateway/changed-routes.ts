@@ -41,7 +41,9 @@ export class ChangedRoutes {
   }
 
   #hasEndpoint(service: string, address: string | null): boolean {
-    const endpoints = named(this.#after, service)?.endpoints ?? []
+    const { discover, endpoints } = named(this.#after, service)!
+    // What discovery no longer finds is no change of the configuration.
+    if (discover !== null) return true
     return endpoints.some(({ host, port }) => hostPort(host, port) === address)
   }
 }
