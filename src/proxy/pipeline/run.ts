@@ -214,13 +214,10 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner, Lon
 
   /** The exchange ran out of its time, or a tunnel that was ended early did not end by itself. */
   onTimeout(): void {
-    if (this.#phase === Phase.tunnel) {
-      this.upstream?.abort()
-      this.endTunnel(true)
-    } else {
-      this.upstream?.expire()
-      this.fail('exchange_timeout')
-    }
+    if (this.#phase === Phase.tunnel) this.upstream?.abort()
+    else this.upstream?.expire()
+    this.endTunnel(true)
+    this.fail('exchange_timeout')
   }
 
   endEarly(): void {
