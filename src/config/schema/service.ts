@@ -181,6 +181,14 @@ const dnsSchema = z
     return { minTtlMs: minTtl, maxTtlMs: maxTtl }
   })
 
+const requiredSchema = z
+  .boolean()
+  .prefault(false)
+  .describe(
+    'Whether `/readyz` says 503 while none of its endpoints can be used. `false` by default: ' +
+      'where all gateways share a service, none of them would be left when it fails.',
+  )
+
 function serviceObjectSchema(context: SchemaContext) {
   return z.strictObject({
     url: endpointUrl()
@@ -243,13 +251,7 @@ function serviceObjectSchema(context: SchemaContext) {
         '`Host` sent to the service: `preserve` (that of the client), `endpoint`, or a fixed one.',
       ),
     dns: dnsSchema.prefault({}).describe('How often endpoint names are looked up again.'),
-    required: z
-      .boolean()
-      .prefault(false)
-      .describe(
-        'Whether `/readyz` says 503 while none of its endpoints can be used. `false` by default: ' +
-          'where all gateways share a service, none of them would be left when it fails.',
-      ),
+    required: requiredSchema,
   })
 }
 
