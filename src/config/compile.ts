@@ -4,6 +4,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { TimerWheel } from '../lib/timer-wheel.ts'
 import { TargetFlag } from '../proxy/http/message-head.ts'
 import { TRAILERS_ALLOWED } from '../proxy/http/trailers.ts'
+import type { LongLivedRegistry } from '../proxy/pipeline/exchange-context.ts'
 import type { PolicyDefinition } from '../proxy/pipeline/policy.ts'
 import { hookFlags, type RouteCounters, STAGES_MAX } from '../proxy/pipeline/route.ts'
 import type { Route, Target } from '../proxy/pipeline/run.ts'
@@ -25,6 +26,7 @@ export interface CompileEnvironment
     Pick<MirrorEnvironment, 'mirrorCounters'> {
   readonly policies: ReadonlyMap<string, PolicyDefinition>
   readonly wheel: TimerWheel
+  readonly longLived: LongLivedRegistry
   /** The thread's service of this name; its settings change only when the snapshot goes live. */
   service(name: string): Service
   routeCounters(routeId: string): RouteCounters
@@ -99,6 +101,7 @@ function* compileRoutes(
     clock: environment.clock,
     wheel: environment.wheel,
     log: environment.log,
+    longLived: environment.longLived,
     countError: environment.countError,
   })
 }

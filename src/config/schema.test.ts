@@ -106,6 +106,7 @@ describe('the shortest configuration', () => {
           tls: null,
           hostHeader: { kind: 'preserve', value: null },
           dns: { minTtlMs: 1000, maxTtlMs: 300_000 },
+          required: false,
         },
       ],
       plugins: [],
@@ -144,7 +145,7 @@ describe('the shortest configuration', () => {
       zone: null,
       threads: 'auto',
       threadHeap: 'auto',
-      drain: { timeoutMs: 30_000 },
+      drain: { delayMs: 0, idleMs: 5000, spreadMs: 20_000, timeoutMs: 30_000 },
       log: { level: 'info' },
       secrets: [],
     })

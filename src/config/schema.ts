@@ -2,9 +2,10 @@
 // editors complete from, and the reference pages. Its output is the normalised document: shorthands
 // expanded, defaults applied, durations in milliseconds, sizes in bytes, nothing that JSON cannot hold.
 import { z } from 'zod'
-import { byteSize, durationMs } from '../lib/units.ts'
+import { byteSize } from '../lib/units.ts'
 import { listenUrl } from './schema/address.ts'
 import { type ConsumerDocument, consumersSchema } from './schema/consumer.ts'
+import { drainSchema } from './schema/drain.ts'
 import { zoneName } from './schema/endpoint.ts'
 import { limitsSchema, listenerLimits, listenSchema } from './schema/listener.ts'
 import { routeSchema } from './schema/route.ts'
@@ -91,17 +92,7 @@ const gatewayFields = {
       'Most JavaScript heap of each thread; one that needs more is ended and replaced. `auto`: half of the ' +
         'memory of the machine or container, shared out, from 64mb to 2gb.',
     ),
-  drain: z
-    .strictObject({
-      timeout: durationMs()
-        .prefault('30s')
-        .describe(
-          'How long running exchanges may take to end on shutdown before they are cut off.',
-        ),
-    })
-    .prefault({})
-    .transform(({ timeout }) => ({ timeoutMs: timeout }))
-    .describe('Shutdown.'),
+  drain: drainSchema,
   log: z
     .strictObject({
       level: z

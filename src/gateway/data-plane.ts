@@ -9,6 +9,7 @@ import { type Clock, systemClock } from '../lib/clock.ts'
 import { networkOf } from '../lib/ip-prefix-tree.ts'
 import { TimerWheel } from '../lib/timer-wheel.ts'
 import { Pulse } from '../observability/pulse.ts'
+import { FIRST_REQUEST_WAIT_MS } from '../proxy/http/limits.ts'
 import { type Certificates, loadCertificates } from '../proxy/http/tls.ts'
 import { CountedFailures } from '../proxy/pipeline/failed-attempts.ts'
 import { KeptResources } from '../proxy/pipeline/kept-resources.ts'
@@ -25,8 +26,10 @@ import { DocumentFetcher } from '../state/document-fetcher.ts'
 import type { RemoteDocuments } from '../state/remote-documents.ts'
 import { SharedMemoryStore } from '../state/shared-memory-store.ts'
 import { type CertificateHolder, CertificateWatch } from './certificate-watch.ts'
+import { Drain, type DrainPlan } from './drain.ts'
 import { Listener, type ListenerHost } from './listener.ts'
 import { listenerKeys } from './listener-keys.ts'
+import { LongLivedExchanges } from './long-lived-exchanges.ts'
 import type { DataPlane, ListenSource } from './plane.ts'
 import { PlaneCounters } from './plane-counters.ts'
 import { ConnectionCount, type SharedState } from './shared-state.ts'
@@ -55,6 +58,10 @@ export interface PlaneOptions {
 
 const SLICE_MS = 5
 const READ_BUFFER_BYTES = 65536
+/** How often a plane that drains looks whether it may end. */
+const LOOK_MS = 20
+/** How long the answers to what was cut off may take to leave. */
+const LAST_ANSWER_MS = 500
 /** What one client of IPv6 usually has. */
 const CLIENT_IPV6_BITS = 64
 
@@ -94,7 +101,8 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   /** Its own, when nobody fetches for it. */
   readonly #documents: DocumentFetcher | null
   readonly #state: SharedServices
-  #draining = false
+  readonly #longLived: LongLivedExchanges
+  #isClosed = false
 
   constructor(options: PlaneOptions) {
     this.#options = options
@@ -105,6 +113,12 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     this.#table = EndpointTable.attach(shared.endpoints, threadIndex, this.clock)
     this.#counters = new PlaneCounters(shared.metrics, threadIndex)
     this.#pulse = new Pulse(shared.pulse, threadIndex)
+    this.#longLived = new LongLivedExchanges(
+      this.wheel,
+      this.clock,
+      () => this.live,
+      () => this.#counters.thread.endedEarly(),
+    )
     this.#connectionCount = new ConnectionCount(shared.connections, threadIndex)
     this.#places = new SharedMemoryStore(shared.store, threadIndex)
     this.#registry = new EndpointRegistry(this.#table)
@@ -141,6 +155,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       policies,
       clock: this.clock,
       wheel: this.wheel,
+      longLived: this.#longLived,
       log,
       service: (name) => this.#service(name),
       routeCounters: (id) => counters.route(id),
@@ -186,7 +201,14 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       const certificates = next.certificates[index] ?? null
       this.#listeners.get(key)?.configure(document.listeners[index]!, certificates)
     }
-    before?.retire()
+    if (before === null) return
+    before.retire()
+    const ended = this.#longLived.reload(before.document, document)
+    if (ended === 0) return
+    this.#options.log.info(
+      { connections: ended, spreadMs: document.drain.spreadMs },
+      'long-lived connections end because their route or service changed',
+    )
   }
 
   discard(generation: number): void {
@@ -213,16 +235,28 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     if (this.#live !== null) this.#configureServices()
   }
 
-  async drain(timeoutMs: number): Promise<void> {
-    this.#draining = true
-    for (const listener of this.#listeners.values()) listener.drain()
-    const end = this.clock.now() + timeoutMs
-    while (this.#openConnections() > 0 && this.clock.now() < end) {
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
+  async drain(plan: DrainPlan): Promise<number> {
+    const last = new Drain(plan, this.clock)
+    for (const listener of this.#listeners.values()) listener.takeLastRequests(last)
+    await this.#until(() => false, plan.delayMs)
+    // Whoever waits in the queue of a socket is reset with its last copy, so all of it is taken first.
+    for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve))
+    for (const listener of this.#listeners.values()) listener.stopAccepting()
+    this.#longLived.drain(Math.min(plan.spreadMs, plan.timeoutMs))
+    const isEmpty = (): boolean => this.#openConnections() === 0
+    const arrivalMs = Math.max(last.idleWaitMs(), FIRST_REQUEST_WAIT_MS)
+    const end = this.clock.now() + plan.timeoutMs
+    await this.#until(isEmpty, Math.min(arrivalMs, plan.timeoutMs))
+    for (const listener of this.#listeners.values()) listener.cutArriving()
+    await this.#until(isEmpty, end - this.clock.now())
+    let cut = 0
+    for (const listener of this.#listeners.values()) cut += listener.cut()
+    await this.#until(isEmpty, LAST_ANSWER_MS)
+    return cut
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
     this.#certificateWatch.close()
     for (const listener of this.#listeners.values()) listener.close()
     for (const service of this.#services.values()) service.close()
@@ -251,7 +285,8 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       upstreamConnections: open,
       upstreamConnectionsIdle: idle,
       upstreamWaiters: waiting,
-      exchanges: this.#live?.exchanges ?? 0,
+      exchanges: (this.#live?.exchanges ?? 0) + this.#longLived.size,
+      longLived: this.#longLived.size,
       timers: this.wheel.size,
       generation: this.#live?.generation ?? 0,
     }
@@ -260,7 +295,6 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   // ---- what listeners ask -------------------------------------------------------------------------
 
   admit(): boolean {
-    if (this.#draining) return false
     if (!this.#connectionCount.tryEnter(this.live.document.limits.connectionsMax)) return false
     this.#counters.thread.connectionAccepted()
     return true
@@ -303,6 +337,14 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   }
 
   // -------------------------------------------------------------------------------------------------
+
+  /** Waits until something holds, but not for longer than this, and not once the plane is closed. */
+  async #until(holds: () => boolean, waitMs: number): Promise<void> {
+    const end = this.clock.now() + waitMs
+    while (!holds() && !this.#isClosed && this.clock.now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+    }
+  }
 
   #openConnections(): number {
     let count = 0

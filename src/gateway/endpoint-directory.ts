@@ -10,7 +10,7 @@ import { SlotRegistry } from '../proxy/upstream/slot-registry.ts'
 import type { EndpointsUpdate } from './data-plane.ts'
 import type { EndpointResolver } from './discovery/service-source.ts'
 import { SourcedServices } from './discovery/sourced-services.ts'
-import { type HealthObserver, HealthWatch } from './health-watch.ts'
+import { type HealthObserver, HealthWatch, type WatchedService } from './health-watch.ts'
 
 const FIRST_LOOKUP_MS_MAX = 3000
 /** How long new endpoints may take to prove who they are before the threads hear of the others too. */
@@ -23,10 +23,13 @@ export class EndpointDirectory {
   readonly #wheel = new TimerWheel(systemClock)
   readonly #endpointSlots: SlotRegistry
   readonly #serviceSlots: SlotRegistry
+  readonly #table: EndpointTable
   readonly #health: HealthWatch
   readonly #sources: SourcedServices
   #services: readonly ServiceDocument[] = []
   #zone: string | null = null
+  /** Where they are, as of the last look. */
+  #located: readonly WatchedService[] = []
   /** Calls of `configure` under way: they return what is found meanwhile. */
   #configuring = 0
   #isClosed = false
@@ -46,6 +49,7 @@ export class EndpointDirectory {
   ) {
     // The last row of the table is the control plane's.
     const table = EndpointTable.attach(buffers, buffers.threadsMax - 1)
+    this.#table = table
     this.#onChange = onChange
     this.#onProblem = onProblem
     this.#health = new HealthWatch(table.health, this.#wheel, health)
@@ -102,7 +106,19 @@ export class EndpointDirectory {
       if (!names.has(name)) this.#serviceSlots.release(name)
     }
     this.#health.configure(services, this.#zone)
+    this.#located = services
     return { services: services.map(({ name, slot, endpoints }) => ({ name, slot, endpoints })) }
+  }
+
+  /** The required services that have no endpoint which requests may go to now. */
+  requiredWithoutEndpoint(): string[] {
+    const { health } = this.#table
+    const names: string[] = []
+    for (const { service, endpoints } of this.#located) {
+      if (!service.required || endpoints.some(({ slot }) => health.blocked(slot) === 0)) continue
+      names.push(service.name)
+    }
+    return names
   }
 
   close(): void {

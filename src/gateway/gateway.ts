@@ -93,9 +93,14 @@ export class Gateway {
     this.#document = document
   }
 
-  /** Stops accepting and lets running exchanges end, for `timeoutMs` at the most. */
-  async drain(timeoutMs: number): Promise<void> {
-    await this.#plane.drain(timeoutMs)
+  /**
+   * Lets the gateway end without losing a request: as `drain` of the configuration says, with another
+   * `timeoutMs` if one is given. `close` follows.
+   * @returns how many requests were cut off in the end.
+   */
+  async drain(timeoutMs?: number): Promise<number> {
+    const plan = this.#document.drain
+    return this.#plane.drain({ ...plan, timeoutMs: timeoutMs ?? plan.timeoutMs })
   }
 
   /** Cuts off what still runs and gives everything back. */

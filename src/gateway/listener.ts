@@ -7,7 +7,7 @@ import type { Clock } from '../lib/clock.ts'
 import { IpPrefixTree } from '../lib/ip-prefix-tree.ts'
 import type { TimerWheel } from '../lib/timer-wheel.ts'
 import { plainAddress, TrustedProxies } from '../proxy/http/client-address.ts'
-import type { ConnectionHost } from '../proxy/http/connection-host.ts'
+import type { ConnectionHost, LastRequests } from '../proxy/http/connection-host.ts'
 import type { HttpLimits } from '../proxy/http/limits.ts'
 import type { RequestHead } from '../proxy/http/message-head.ts'
 import { ProxyHeaderReader } from '../proxy/http/proxy-header-reader.ts'
@@ -55,12 +55,15 @@ const NO_VIA = ['', ''] as const
 /** One listener. */
 export class Listener implements ConnectionHost<ServerConnection> {
   limits: HttpLimits
+  lastRequests: LastRequests | null = null
   readonly wheel: TimerWheel
   readonly clock: Clock
   readonly readBuffer: Buffer
   readonly #connections = new Set<ServerConnection>()
   /** Everything accepted and not closed, TLS handshakes included. */
   readonly #sockets = new Set<net.Socket>()
+  /** Those of which the PROXY header or the TLS handshake is not complete. */
+  readonly #arriving = new Set<net.Socket>()
   readonly #host: ListenerHost
   #scheme: 'http' | 'https'
   /** Null: nobody is trusted. */
@@ -155,16 +158,33 @@ export class Listener implements ConnectionHost<ServerConnection> {
     )
   }
 
-  /** Stops accepting; no connection takes another request after its current one. */
-  drain(): void {
+  /** Goes on accepting, but every connection, new ones too, takes one more request at most. */
+  takeLastRequests(last: LastRequests): void {
+    this.lastRequests = last
+    for (const connection of this.#connections) connection.drain()
+  }
+
+  stopAccepting(): void {
     this.#server?.close()
     this.#server = null
-    for (const connection of this.#connections) connection.drain()
+  }
+
+  /** Cuts off connections that still are on their way to a first request. */
+  cutArriving(): void {
+    for (const socket of this.#arriving) socket.destroy()
+  }
+
+  /** Answers what has no answer yet with 503 and cuts off the rest. @returns how many exchanges ran. */
+  cut(): number {
+    this.cutArriving()
+    let exchanges = 0
+    for (const connection of this.#connections) if (connection.cut()) exchanges++
+    return exchanges
   }
 
   /** Cuts everything off. */
   close(): void {
-    this.drain()
+    this.stopAccepting()
     for (const connection of this.#connections) connection.socket.destroy()
     for (const socket of this.#sockets) socket.destroy()
   }
@@ -213,6 +233,7 @@ export class Listener implements ConnectionHost<ServerConnection> {
 
   /** Who may not say in front who the client is, or does not, is no client either. */
   #readProxyHeader(socket: net.Socket, balancers: IpPrefixTree<true>): void {
+    this.#awaitArrival(socket)
     socket.on('error', () => {})
     const peer = plainAddress(socket.remoteAddress ?? '')
     const finish = (client: ClientAddress | null | false): void => {
@@ -242,14 +263,22 @@ export class Listener implements ConnectionHost<ServerConnection> {
     } else {
       // What it has read already, TLS takes from it, as long as it does not flow.
       if (client !== null) this.#clients.set(socket, client)
+      this.#awaitArrival(socket)
       startTls(this.#tlsServer, socket)
     }
   }
 
+  #awaitArrival(socket: net.Socket): void {
+    if (this.#arriving.has(socket)) return
+    this.#arriving.add(socket)
+    socket.on('close', () => this.#arriving.delete(socket))
+  }
+
   #serve(socket: net.Socket, tlsVersion: string | null, client: ClientAddress | null): void {
+    this.#arriving.delete(transportOf(socket))
     const connection = new ServerConnection(socket, this, tlsVersion, client)
     this.#connections.add(connection)
-    if (this.#server === null) connection.drain()
+    if (this.lastRequests !== null) connection.drain()
   }
 
   /** An answer would cost a client over TLS, and the gateway, a handshake first. */

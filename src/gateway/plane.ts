@@ -1,5 +1,6 @@
 // What hosts a data plane may ask of it. One plane runs per thread; embedding runs one in its own.
 import type { Document } from '../config/schema.ts'
+import type { DrainPlan } from './drain.ts'
 
 /** Where connections come from: a descriptor that someone else bound, or an address to bind here. */
 export type ListenSource =
@@ -24,8 +25,12 @@ export interface DataPlane {
   listen(key: string, source: ListenSource): Promise<{ port: number }>
   /** Takes new addresses of services, found by the control plane. */
   updateEndpoints(update: unknown): void
-  /** Stops accepting, lets running exchanges end, closes idle connections. Resolves at the latest after `timeoutMs`. */
-  drain(timeoutMs: number): Promise<void>
+  /**
+   * Ends in the steps of `plan`: every answer closes its connection from now on; after `delayMs` it
+   * stops accepting; what still runs `timeoutMs` later is cut off.
+   * @returns how many exchanges were cut off.
+   */
+  drain(plan: DrainPlan): Promise<number>
   /** Cuts off what still runs and gives everything back. */
   close(): Promise<void>
   /** Numbers of this thread by name. */

@@ -234,6 +234,11 @@ const THREAD = metricsShape('thread', ['thread'], {
     values: CODES,
     isSparse: true,
   },
+  endedEarly: {
+    name: 'gatehouse_long_lived_ended_total',
+    help: 'WebSockets and event streams ended because their route or service changed, or by a drain.',
+    type: 'counter',
+  },
   loopDelay: {
     name: 'gatehouse_event_loop_delay_seconds',
     help: 'Delay of the event loop in the last interval, by thread (99th percentile).',
@@ -259,6 +264,11 @@ export class ThreadMetrics extends Block {
 
   connectionClosed(): void {
     this.add(THREAD.offsets.open, -1)
+  }
+
+  /** An upgraded connection or an event stream was ended before either side did it. */
+  endedEarly(): void {
+    this.add(THREAD.offsets.endedEarly, 1)
   }
 
   /** Gatehouse answered with a failure, or gave an exchange or connection up. */

@@ -88,6 +88,11 @@ export class TestGateway {
     return sum
   }
 
+  /** Lets it end as its configuration says; see Gateway.drain. */
+  drain(): Promise<number> {
+    return this.#gateway.drain()
+  }
+
   stats(): Record<string, number> {
     return this.#gateway.stats()
   }

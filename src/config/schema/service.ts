@@ -181,6 +181,14 @@ const dnsSchema = z
     return { minTtlMs: minTtl, maxTtlMs: maxTtl }
   })
 
+const requiredSchema = z
+  .boolean()
+  .prefault(false)
+  .describe(
+    'Whether `/readyz` says 503 while none of its endpoints can be used. `false` by default: ' +
+      'where all gateways share a service, none of them would be left when it fails.',
+  )
+
 function serviceObjectSchema(context: SchemaContext) {
   return z.strictObject({
     url: endpointUrl()
@@ -243,6 +251,7 @@ function serviceObjectSchema(context: SchemaContext) {
         '`Host` sent to the service: `preserve` (that of the client), `endpoint`, or a fixed one.',
       ),
     dns: dnsSchema.prefault({}).describe('How often endpoint names are looked up again.'),
+    required: requiredSchema,
   })
 }
 
@@ -322,6 +331,7 @@ export function serviceSchema(context: SchemaContext) {
         tls: scheme === 'https' ? (value.tls ?? NO_TLS_SETTINGS) : null,
         hostHeader: value.hostHeader,
         dns: value.dns,
+        required: value.required,
       }
     })
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { describe, test } from 'node:test'
 import type { Document } from '../../config/schema.ts'
-import type { AdminServer, ControlView } from '../process/control-view.ts'
+import type { AdminServer, ControlView, NotReady } from '../process/control-view.ts'
 import { openAdmin } from './admin-server.ts'
 import { isOwnHost } from './host-check.ts'
 
@@ -15,10 +15,14 @@ const document = {
 } as unknown as Document
 
 class View implements ControlView {
-  reason: string | null = null
+  missing: NotReady[] = []
+  alive = true
   fails = false
-  notReadyReason(): string | null {
-    return this.reason
+  notReady(): readonly NotReady[] {
+    return this.missing
+  }
+  isAlive(): boolean {
+    return this.alive
   }
   document(): Document {
     return document
@@ -67,10 +71,18 @@ describe('admin API', () => {
   test('health, readiness and metrics', () =>
     withAdmin(async (admin, view) => {
       assert.match(await get(admin, '/healthz'), /^HTTP\/1\.1 200 [\s\S]*\r\n\r\nok\n$/)
-      assert.match(await get(admin, '/readyz?verbose'), /^HTTP\/1\.1 200 /)
-      view.reason = 'draining'
-      assert.match(await get(admin, '/readyz'), /^HTTP\/1\.1 503 [\s\S]*\r\n\r\ndraining\n$/)
+      const ready = await get(admin, '/readyz?verbose')
+      assert.match(ready, /^HTTP\/1\.1 200 [\s\S]*\r\n\r\n\{"ready":true\}\n$/)
+      view.missing = [{ code: 'service', service: 'orders' }]
+      const answer = await get(admin, '/readyz')
+      assert.match(answer, /^HTTP\/1\.1 503 [\s\S]*Content-Type: application\/json/)
+      assert.deepEqual(JSON.parse(answer.slice(answer.indexOf('{'))), {
+        ready: false,
+        reasons: [{ code: 'service', service: 'orders' }],
+      })
       assert.match(await get(admin, '/healthz'), /^HTTP\/1\.1 200 /)
+      view.alive = false
+      assert.match(await get(admin, '/healthz'), /^HTTP\/1\.1 503 /)
       assert.match(
         await get(admin, '/metrics'),
         /text\/plain; version=0\.0\.4[\s\S]*gatehouse_requests_total 3\n$/,

@@ -1,7 +1,8 @@
-// GET /healthz: whether the control plane lives. Who asks and gets no answer may restart the gateway.
+// GET /healthz: whether the gateway lives. Who gets another answer, or none, may restart it.
 import { type AdminResource, textAnswer } from './resource.ts'
 
 export const healthResource: AdminResource = {
   path: '/healthz',
-  answer: () => textAnswer(200, 'ok'),
+  answer: (view) =>
+    view.isAlive() ? textAnswer(200, 'ok') : textAnswer(503, 'no thread shows a sign of life'),
 }

@@ -18,3 +18,8 @@ export interface AdminResource {
 export function textAnswer(status: number, text: string): AdminAnswer {
   return { status, contentType: 'text/plain; charset=utf-8', body: `${text}\n` }
 }
+
+/** An answer for machines, on one line. */
+export function jsonAnswer(status: number, value: unknown): AdminAnswer {
+  return { status, contentType: 'application/json', body: `${JSON.stringify(value)}\n` }
+}

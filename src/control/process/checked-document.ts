@@ -9,7 +9,7 @@ export function toChecked(document: Document): CheckedDocument {
   if (json.length > DOCUMENT_BYTES_MAX) {
     throw new Error(`the configuration is larger than ${DOCUMENT_BYTES_MAX / 1024 / 1024} MB`)
   }
-  return { json, needs: socketNeeds(document), drainTimeoutMs: document.drain.timeoutMs }
+  return { json, needs: socketNeeds(document), drain: document.drain }
 }
 
 /** The document again. */

@@ -37,6 +37,11 @@ export function collectedMetrics(readings: Readings): CollectedFamily[] {
       one(stat('upstreamWaiters')),
     ),
     gauge('gatehouse_exchanges', 'Requests that are being answered.', one(stat('exchanges'))),
+    gauge(
+      'gatehouse_long_lived_exchanges',
+      'Requests being answered that are WebSockets or event streams.',
+      one(stat('longLived')),
+    ),
     {
       name: 'gatehouse_state_no_room_total',
       help: 'Times that a limit, count or place found no room for another key.',

@@ -1,5 +1,6 @@
 // The gateway process's main thread: it steers the data-plane threads and serves the admin API.
 import type { Document } from '../../config/schema.ts'
+import { cutLine, type DrainPlan, NO_GRACE } from '../../gateway/drain.ts'
 import { EndpointDirectory } from '../../gateway/endpoint-directory.ts'
 import { createSharedState, openCountFile, type SharedState } from '../../gateway/shared-state.ts'
 import { systemClock } from '../../lib/clock.ts'
@@ -12,7 +13,7 @@ import type { CountFile } from '../../state/count-file.ts'
 import { DocumentFetcher } from '../../state/document-fetcher.ts'
 import { toChecked } from './checked-document.ts'
 import { collectedMetrics } from './collected-metrics.ts'
-import type { AdminServer, ControlView, OpenAdmin } from './control-view.ts'
+import type { AdminServer, ControlView, NotReady, OpenAdmin } from './control-view.ts'
 import { GatewayLog } from './gateway-log.ts'
 import type { DescriptorStock } from './inherited-descriptors.ts'
 import { describeListenError } from './listen-error.ts'
@@ -117,7 +118,7 @@ export class ControlPlane implements ControlView {
       await this.#openAdmin()
       await this.#reloader.start(this.#options.watch)
     } catch (error) {
-      await this.drain(0, true)
+      await this.drain(NO_GRACE, true)
       throw error
     }
     this.#counters.configurationApplied(Date.now())
@@ -147,14 +148,15 @@ export class ControlPlane implements ControlView {
   }
 
   /**
-   * Stops accepting and lets running exchanges end, for at most `timeoutMs`. Without a successor the
-   * admin API answers until the end, so that whoever looks sees the gateway drain.
+   * Lets running exchanges end as `plan` says. Without a successor the admin API answers until the
+   * end, so that whoever looks sees the gateway drain.
    */
-  async drain(timeoutMs: number, hasSuccessor: boolean): Promise<void> {
+  async drain(plan: DrainPlan, hasSuccessor: boolean): Promise<void> {
     this.#state = 'draining'
     this.#reloader.close()
     if (hasSuccessor) await this.#admin?.close()
-    await this.#threads.drain(timeoutMs)
+    const cut = await this.#threads.drain(plan)
+    if (cut > 0) this.#options.report(cutLine(cut, plan))
     this.#counts?.close()
     this.#counts = null
     this.#directory.close()
@@ -168,9 +170,18 @@ export class ControlPlane implements ControlView {
     return this.#threads.isStuck
   }
 
-  notReadyReason(): string | null {
-    if (this.#state !== 'serving') return this.#state
-    return this.#threads.serving === 0 ? 'no thread serves' : null
+  notReady(): NotReady[] {
+    if (this.#state !== 'serving') return [{ code: this.#state }]
+    const { serving } = this.#threads
+    const { threads: configured } = this.#options
+    const missing: NotReady[] = this.#directory
+      .requiredWithoutEndpoint()
+      .map((service) => ({ code: 'service', service }))
+    return serving === configured ? missing : [{ code: 'threads', serving, configured }, ...missing]
+  }
+
+  isAlive(): boolean {
+    return this.#state !== 'serving' || this.#threads.isAlive
   }
 
   document(): Document {
@@ -183,7 +194,7 @@ export class ControlPlane implements ControlView {
       threads: this.#options.threads,
       threadsServing: this.#threads.serving,
       generation: this.#threads.generation,
-      isReady: this.notReadyReason() === null,
+      isReady: this.notReady().length === 0,
       noRoom: this.#cleanup.noRoom,
       stats,
     }

@@ -2,10 +2,20 @@
 // so it is handed in by whoever starts a gateway process.
 import type { Document } from '../../config/schema.ts'
 
+/** Something that keeps a gateway from being ready, for machines to read. */
+export type NotReady =
+  | { readonly code: 'starting' | 'draining' }
+  /** Some threads do not accept on all listeners; each of them is being started again. */
+  | { readonly code: 'threads'; readonly serving: number; readonly configured: number }
+  /** A required service has no endpoint that can be used. */
+  | { readonly code: 'service'; readonly service: string }
+
 /** The running gateway as the admin API sees it. */
 export interface ControlView {
-  /** Null when requests are served; else why not, in a few words. */
-  notReadyReason(): string | null
+  /** All that keeps requests from being sent here; empty when nothing does. */
+  notReady(): readonly NotReady[]
+  /** Whether any thread showed a sign of life lately. */
+  isAlive(): boolean
   /** The configuration that runs now. */
   document(): Document
   /** All numbers in Prometheus' text format. */

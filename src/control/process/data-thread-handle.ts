@@ -2,6 +2,7 @@
 import { MessageChannel, type ResourceLimits, Worker } from 'node:worker_threads'
 import type { Document } from '../../config/schema.ts'
 import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
+import { type DrainPlan, drainMs } from '../../gateway/drain.ts'
 import type { ListenSource } from '../../gateway/plane.ts'
 import type { LogBatch } from '../../observability/log-batcher.ts'
 import type { RemoteDocuments } from '../../state/remote-documents.ts'
@@ -106,10 +107,11 @@ export class DataThread {
     return this.#call('stats', {})
   }
 
-  /** Lets running exchanges end, for at most `timeoutMs`, and gives everything back. */
-  async drain(timeoutMs: number): Promise<void> {
-    await this.#call('drain', { timeoutMs }, timeoutMs + ANSWER_TIMEOUT_MS)
+  /** Ends as `plan` says, and gives everything back. @returns how many exchanges were cut off. */
+  async drain(plan: DrainPlan): Promise<number> {
+    const cut = await this.#call('drain', { plan }, drainMs(plan) + ANSWER_TIMEOUT_MS)
     await this.#call('close', {})
+    return cut
   }
 
   /** Where the thread spends its time, though it answers no call; null when that cannot be known. */

@@ -1,6 +1,7 @@
 // The parent's hold on one gateway process: start it, talk to it, end it.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { type DrainPlan, drainMs } from '../../gateway/drain.ts'
 import type { DescriptorPlan } from './inherited-descriptors.ts'
 import {
   type CheckedDocument,
@@ -88,11 +89,11 @@ export class GatewayChild {
   }
 
   /** Asks it to let running exchanges end and to exit; kills it when it takes much longer. */
-  drain(timeoutMs: number, successor: boolean): void {
+  drain(plan: DrainPlan, successor: boolean): void {
     if (this.#isGone) return
     clearTimeout(this.#killTimer)
-    this.#killTimer = setTimeout(() => this.kill(), timeoutMs + EXIT_GRACE_MS)
-    this.#send({ type: 'drain', timeoutMs, successor })
+    this.#killTimer = setTimeout(() => this.kill(), drainMs(plan) + EXIT_GRACE_MS)
+    this.#send({ type: 'drain', plan, successor })
   }
 
   /** Tells it that the successor it asked for did not come. */

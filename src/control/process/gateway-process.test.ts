@@ -72,22 +72,6 @@ describe('starting and stopping', () => {
     })
   })
 
-  test('while it drains, the admin API says so', () =>
-    withGateway({}, async (gateway) => {
-      const busy = new Connection(gateway.port)
-      const slow = busy.ask('/slow')
-      await busy.connected()
-      await ask(gateway.port)
-      gateway.signal('SIGTERM')
-      const admin = gateway.adminPort
-      await eventually(
-        async () => (await fetchText(admin, '/readyz')) === '503 draining\n',
-        () => 'the admin API to say that the gateway drains',
-      )
-      assert.equal(await fetchText(admin, '/healthz'), '200 ok\n')
-      await slow
-    }))
-
   test('a port that is in use is refused by name and with a remedy', async () => {
     const other = net.createServer().listen({ port: 0, host: '127.0.0.1', reusePort: true })
     await once(other, 'listening')

@@ -2,6 +2,7 @@
 // when it is told to, or when the parent is gone.
 import { loadInWorker } from '../../config/load-worker.ts'
 import type { Document } from '../../config/schema.ts'
+import { type DrainPlan, drainMs, NO_GRACE } from '../../gateway/drain.ts'
 import { fromChecked, toChecked } from './checked-document.ts'
 import { ControlPlane } from './control-plane.ts'
 import type { OpenAdmin } from './control-view.ts'
@@ -16,8 +17,8 @@ import {
 import { problemLines } from './problem-lines.ts'
 import { socketNeeds } from './socket-needs.ts'
 
-/** How long exchanges may take to end when the parent is gone, in milliseconds: a new one wants the ports. */
-const ORPHAN_DRAIN_MS = 5_000
+/** When the parent is gone, a new one wants the ports. */
+const ORPHAN_DRAIN: DrainPlan = { ...NO_GRACE, timeoutMs: 5_000 }
 
 /** The parts of a gateway process that are made elsewhere. */
 export interface ProcessParts {
@@ -30,7 +31,7 @@ export interface ProcessParts {
 export function serveParent(parts: ProcessParts): void {
   const life = new GatewayProcess(parts)
   process.on('message', (message: ToGateway) => life.receive(message))
-  process.on('disconnect', () => void life.end(ORPHAN_DRAIN_MS, false))
+  process.on('disconnect', () => void life.end(ORPHAN_DRAIN, false))
   process.on('SIGTERM', () => void life.end(null, false))
   // Sent to the whole group by a terminal; the parent decides what they mean.
   for (const signal of ['SIGINT', 'SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => {})
@@ -49,18 +50,17 @@ class GatewayProcess {
   receive(message: ToGateway): void {
     if (message.type === 'start') void this.#start(message)
     else if (message.type === 'reload') void this.#plane?.reload()
-    else if (message.type === 'drain') void this.end(message.timeoutMs, message.successor)
+    else if (message.type === 'drain') void this.end(message.plan, message.successor)
     else this.#plane?.notReplaced(message.reason)
   }
 
   /** Drains and exits; the second call does not wait for exchanges to end. */
-  async end(timeoutMs: number | null, hasSuccessor: boolean): Promise<void> {
-    if (this.#isEnding && timeoutMs === 0) exit(this.#plane)
+  async end(plan: DrainPlan | null, hasSuccessor: boolean): Promise<void> {
+    if (this.#isEnding && plan !== null && drainMs(plan) === 0) exit(this.#plane)
     if (this.#isEnding) return
     this.#isEnding = true
     const plane = this.#plane
-    if (plane !== null)
-      await plane.drain(timeoutMs ?? plane.document().drain.timeoutMs, hasSuccessor)
+    if (plane !== null) await plane.drain(plan ?? plane.document().drain, hasSuccessor)
     exit(plane)
   }
 

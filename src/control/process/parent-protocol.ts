@@ -1,9 +1,10 @@
 // What the parent and the gateway process say to each other over the channel of `spawn`.
+import type { DrainPlan } from '../../gateway/drain.ts'
 import type { InheritedSocket } from './inherited-descriptors.ts'
 import type { SocketNeed } from './socket-needs.ts'
 
 /** Raised with every change of a message, so that an upgrade across it is refused in words. */
-export const PROTOCOL_VERSION = 1
+export const PROTOCOL_VERSION = 2
 
 /** Bound of a document on its way between processes. */
 export const DOCUMENT_BYTES_MAX = 128 * 1024 * 1024
@@ -13,8 +14,8 @@ export interface CheckedDocument {
   /** The document as JSON. The parent never looks inside. */
   readonly json: string
   readonly needs: readonly SocketNeed[]
-  /** How long exchanges may take to end on shutdown. */
-  readonly drainTimeoutMs: number
+  /** How it ends. */
+  readonly drain: DrainPlan
 }
 
 /** The first message to a gateway process. */
@@ -34,7 +35,7 @@ export interface StartMessage {
 export type ToGateway =
   | StartMessage
   | { readonly type: 'reload' }
-  | { readonly type: 'drain'; readonly timeoutMs: number; readonly successor: boolean }
+  | { readonly type: 'drain'; readonly plan: DrainPlan; readonly successor: boolean }
   | { readonly type: 'not-replaced'; readonly reason: string }
 
 /** What runs, for the lines on the screen. */

@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { NO_GRACE } from '../../gateway/drain.ts'
 import { Parent } from './parent.ts'
 import type { CheckedDocument } from './parent-protocol.ts'
 
-const DOCUMENT: CheckedDocument = { json: '{}', needs: [], drainTimeoutMs: 1_000 }
+const DOCUMENT: CheckedDocument = {
+  json: '{}',
+  needs: [],
+  drain: { ...NO_GRACE, timeoutMs: 1_000 },
+}
 
 function parentOf(entry: string, said: string[], startTimeoutMs = 10_000): Parent {
   return new Parent(DOCUMENT, {
@@ -44,6 +49,6 @@ test('one that never gets ready is ended', async () => {
 test('stopping during the start ends it in good order', async () => {
   const parent = parentOf('./silent.test-support.ts', [])
   const running = parent.run()
-  parent.stop()
+  parent.stop(NO_GRACE)
   assert.equal(await running, 0)
 })

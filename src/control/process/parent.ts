@@ -1,5 +1,6 @@
 // The process a person starts. It holds the listening sockets and keeps a gateway process running
 // on them; it reads no request, so there is little that could end it.
+import { type DrainPlan, hurried, NO_GRACE } from '../../gateway/drain.ts'
 import { Backoff, type BackoffSettings } from './backoff.ts'
 import type { GatewayChild } from './gateway-child.ts'
 import { canHoldSockets, ListeningSockets } from './listening-sockets.ts'
@@ -59,8 +60,9 @@ export class Parent {
    */
   async run(): Promise<number> {
     const signals: Record<Signal, () => void> = {
-      SIGTERM: () => this.stop(),
-      SIGINT: () => this.stop(),
+      SIGTERM: () => this.stop(this.#takeover.document.drain),
+      // Somebody waits at a terminal, and no load balancer has to find out.
+      SIGINT: () => this.stop(hurried(this.#takeover.document.drain)),
       SIGHUP: () => this.#reload(),
       SIGUSR2: () => void this.#replace(this.#takeover.current, 'upgrade', null),
     }
@@ -84,11 +86,11 @@ export class Parent {
   }
 
   /** Lets running exchanges end, then ends everything; the second call does not wait for them. */
-  stop(): void {
-    const timeoutMs = this.#isStopping ? 0 : this.#takeover.document.drainTimeoutMs
+  stop(plan: DrainPlan): void {
+    const chosen = this.#isStopping ? NO_GRACE : plan
     this.#isStopping = true
     clearTimeout(this.#restartTimer)
-    void this.#takeover.stop(timeoutMs).then(() => this.#finished.resolve(0))
+    void this.#takeover.stop(chosen).then(() => this.#finished.resolve(0))
     // Once the threads stop accepting, whoever still comes is refused rather than kept waiting.
     this.#sockets.close()
   }
@@ -149,7 +151,7 @@ export class Parent {
     if (this.#backoff.failures > RESTARTS_MAX) {
       this.#options.report(`giving up after ${RESTARTS_MAX} restarts in a row`)
       this.#isStopping = true
-      void this.#takeover.stop(0).then(() => this.#finished.resolve(1))
+      void this.#takeover.stop(NO_GRACE).then(() => this.#finished.resolve(1))
       return
     }
     this.#restartTimer = setTimeout(() => void this.#tryRestart(), delayMs)

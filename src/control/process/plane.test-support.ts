@@ -7,6 +7,7 @@ import net from 'node:net'
 import { threadId } from 'node:worker_threads'
 import type { Document } from '../../config/schema.ts'
 import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
+import type { DrainPlan } from '../../gateway/drain.ts'
 import type { DataPlane, ListenSource } from '../../gateway/plane.ts'
 
 /**
@@ -62,7 +63,7 @@ export class TestPlane implements DataPlane {
     this.#services = (update as EndpointsUpdate).services.length
   }
 
-  async drain(timeoutMs: number): Promise<void> {
+  async drain({ timeoutMs }: DrainPlan): Promise<number> {
     this.#isDraining = true
     for (const server of this.#servers) server.close()
     const deadline = performance.now() + timeoutMs
@@ -71,6 +72,7 @@ export class TestPlane implements DataPlane {
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
     for (const socket of this.#sockets.keys()) socket.end()
+    return 0
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
 // One gateway process after the other on the same sockets: the successor is ready before the
 // predecessor stops accepting, so no connection is refused or reset between them.
+import type { DrainPlan } from '../../gateway/drain.ts'
 import { type ChildEvents, type ChildOptions, GatewayChild } from './gateway-child.ts'
 import { planDescriptors } from './inherited-descriptors.ts'
 import type { ListeningSockets } from './listening-sockets.ts'
@@ -63,12 +64,12 @@ export class Takeover {
     }
   }
 
-  /** Lets every process end; resolves when none is left. Called again, it waits for nothing. */
-  async stop(timeoutMs: number): Promise<void> {
+  /** Lets every process end; resolves when none is left. With NO_GRACE, a second time, it waits for nothing. */
+  async stop(plan: DrainPlan): Promise<void> {
     this.#isStopped = true
     this.#starting?.kill()
-    this.current?.drain(timeoutMs, false)
-    for (const child of this.#retiring) child.drain(timeoutMs, false)
+    this.current?.drain(plan, false)
+    for (const child of this.#retiring) child.drain(plan, false)
     await Promise.all(
       [this.current, this.#starting, ...this.#retiring].map((child) => child?.exited),
     )
@@ -105,7 +106,8 @@ export class Takeover {
 
   #retire(child: GatewayChild): void {
     this.#retiring.add(child)
-    child.drain(this.document.drainTimeoutMs, true)
+    // The successor accepts by now: nobody has to be told to go elsewhere first.
+    child.drain({ ...this.document.drain, delayMs: 0 }, true)
     void child.exited.then(() => this.#retiring.delete(child))
     if (this.#retiring.size > RETIRING_MAX) this.#retiring.values().next().value?.kill()
   }

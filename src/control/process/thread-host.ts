@@ -78,7 +78,7 @@ class ThreadHost {
       case 'updateEndpoints':
         return plane.updateEndpoints(params.endpoints)
       case 'drain':
-        return plane.drain(params.timeoutMs)
+        return plane.drain(params.plan)
       case 'close':
         await plane.close()
         this.#log?.flush()

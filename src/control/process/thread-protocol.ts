@@ -2,6 +2,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { Document } from '../../config/schema.ts'
 import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
+import type { DrainPlan } from '../../gateway/drain.ts'
 import type { ListenSource } from '../../gateway/plane.ts'
 import type { SharedState } from '../../gateway/shared-state.ts'
 import type { LogLevel } from '../../observability/log.ts'
@@ -22,7 +23,8 @@ export interface ThreadCalls {
   discard: { params: { generation: number }; result: void }
   listen: { params: { key: string; source: ListenSource }; result: number }
   updateEndpoints: { params: { endpoints: EndpointsUpdate }; result: void }
-  drain: { params: { timeoutMs: number }; result: void }
+  /** How many exchanges were cut off. */
+  drain: { params: { plan: DrainPlan }; result: number }
   close: { params: Record<string, never>; result: void }
   stats: { params: Record<string, never>; result: Record<string, number> }
 }

@@ -5,6 +5,7 @@ import { eventually } from '../../../test/support/changes.ts'
 import { loadObject } from '../../config/load-object.ts'
 import type { Document } from '../../config/schema.ts'
 import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
+import { NO_GRACE } from '../../gateway/drain.ts'
 import { createSharedState } from '../../gateway/shared-state.ts'
 import { allocateLogPending } from '../../observability/log-batcher.ts'
 import { MetricsReader, MetricsWriter } from '../../observability/metrics.ts'
@@ -71,7 +72,7 @@ async function withThreads(
     await threads.start(document)
     await run(threads, journal)
   } finally {
-    await threads.drain(0)
+    await threads.drain(NO_GRACE)
   }
 }
 

@@ -2,6 +2,7 @@
 // watched, and replaced when they end.
 import type { Document } from '../../config/schema.ts'
 import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
+import { type DrainPlan, NO_GRACE } from '../../gateway/drain.ts'
 import { listenerKeys } from '../../gateway/listener-keys.ts'
 import type { ListenSource } from '../../gateway/plane.ts'
 import type { SharedState } from '../../gateway/shared-state.ts'
@@ -119,6 +120,11 @@ export class DataThreads {
     return this.#slots.filter((slot) => slot.isServing).length
   }
 
+  /** Whether any thread showed a sign of life at one of the last looks. */
+  get isAlive(): boolean {
+    return !this.#watchdog.isQuiet
+  }
+
   /** The generation that serves; counts up with every configuration tried. */
   get generation(): number {
     return this.#live?.generation ?? 0
@@ -134,7 +140,7 @@ export class DataThreads {
     const results = await Promise.allSettled(this.#slots.map((slot) => this.#bringUp(slot)))
     const failed = results.find((result) => result.status === 'rejected')
     if (failed !== undefined) {
-      await this.drain(0)
+      await this.drain(NO_GRACE)
       throw failed.reason
     }
     this.#state = 'running'
@@ -183,19 +189,23 @@ export class DataThreads {
     return this.#stuck.size > 0
   }
 
-  /** Lets running exchanges end, for at most `timeoutMs`, and ends the threads, but those that cannot be. */
-  async drain(timeoutMs: number): Promise<void> {
+  /**
+   * Lets running exchanges end as `plan` says, and ends the threads, but those that cannot be.
+   * @returns how many exchanges were cut off.
+   */
+  async drain(plan: DrainPlan): Promise<number> {
     this.#state = 'closing'
     this.#watchdog.stop()
     for (const slot of this.#slots) clearTimeout(slot.timer)
     this.#options.stock.close()
     const threads = this.#living()
-    await Promise.allSettled(threads.map((thread) => thread.drain(timeoutMs)))
+    const cut = await Promise.all(threads.map((thread) => thread.drain(plan).catch(() => 0)))
     await Promise.all(
       threads.map(async (thread) => {
         if (!(await thread.terminate())) this.#stuck.add(thread)
       }),
     )
+    return cut.reduce((sum, count) => sum + count, 0)
   }
 
   async #apply(document: Document, generation: number): Promise<void> {

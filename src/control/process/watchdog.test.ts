@@ -92,3 +92,18 @@ test('hooks that are short are nobody’s business, however often they run', () 
   }
   assert.deepEqual(watched.found, [])
 })
+
+test('all threads together are quiet when none showed a sign of life for a while', () => {
+  const watched = new Watched()
+  const { watchdog } = watched
+  watched.looks(9)
+  assert.equal(watchdog.isQuiet, false)
+  watched.looks(1)
+  assert.equal(watchdog.isQuiet, true)
+  // A new thread is no sign of life before it shows one.
+  watchdog.reset(0)
+  watched.looks(1)
+  assert.equal(watchdog.isQuiet, true)
+  watched.looks(1, 1)
+  assert.equal(watchdog.isQuiet, false)
+})

@@ -41,6 +41,8 @@ export class Watchdog {
   readonly #settings: WatchSettings
   readonly #threads: Watched[]
   #lookedAt = 0
+  /** For how long no thread at all has shown a sign of life. */
+  #quietMs = 0
   #timer: NodeJS.Timeout | undefined
 
   constructor(
@@ -71,11 +73,17 @@ export class Watchdog {
     this.#threads[threadIndex] = fresh()
   }
 
+  /** Whether all threads have been silent for half of the time after which one is given up. */
+  get isQuiet(): boolean {
+    return this.#quietMs >= this.#settings.silentMs / 2
+  }
+
   /** One look at all threads, at `now` of a monotonic clock in milliseconds. */
   look(now: number): void {
     const passedMs = now - this.#lookedAt
     this.#lookedAt = now
     const countedMs = passedMs <= 2 * this.#settings.intervalMs ? passedMs : 0
+    this.#quietMs += countedMs
     for (let index = 0; index < this.#threads.length; index++) {
       const watched = this.#threads[index]!
       this.#followHook(index, watched, countedMs)
@@ -101,6 +109,7 @@ export class Watchdog {
 
   #followBeats(index: number, watched: Watched, countedMs: number): void {
     const beats = this.#pulse.beats(index)
+    if (beats !== watched.beats) this.#quietMs = 0
     const isSilent = beats === watched.beats && beats !== 0
     watched.beats = beats
     watched.silentMs = isSilent ? watched.silentMs + countedMs : 0

@@ -22,7 +22,7 @@ export const TRAILER_BYTES_MAX = 8192
 /** After an error answer a client may still send this much, or for this long, before it is cut off. */
 export const LINGER_BYTES_MAX = 65536
 export const LINGER_TIMEOUT_MS = 1000
-/** How long a draining connection that never had a request is kept open for it. */
+/** How long at least a draining connection that never had a request is kept open for it. */
 export const FIRST_REQUEST_WAIT_MS = 1000
 /** Interim answers (1xx) passed on for one request before the upstream is taken for broken. */
 export const INTERIM_RESPONSES_MAX = 16

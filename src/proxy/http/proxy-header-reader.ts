@@ -2,6 +2,7 @@
 // for the TLS handshake or the first request that follows.
 import type { Socket } from 'node:net'
 import { type TimerWheel, WheelTimer } from '../../lib/timer-wheel.ts'
+import { joined } from './joined-bytes.ts'
 import { type ClientAddress, parseProxyHeader } from './proxy-protocol.ts'
 
 const EMPTY = Buffer.alloc(0)
@@ -40,7 +41,7 @@ export class ProxyHeaderReader extends WheelTimer {
   }
 
   readonly #onData = (data: Buffer): void => {
-    this.#bytes = this.#bytes.length === 0 ? data : Buffer.concat([this.#bytes, data])
+    this.#bytes = joined(this.#bytes, data)
     const header = parseProxyHeader(this.#bytes)
     if (header === null) return
     if (header === false) {

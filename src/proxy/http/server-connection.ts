@@ -2,14 +2,14 @@
 // answers. It knows framing and deadlines; what a request means is its host's business.
 import type { Socket } from 'node:net'
 import type { ErrorCode } from '../../errors.ts'
-import { WheelTimer } from '../../lib/timer-wheel.ts'
 import { BodyReader } from './body-reader.ts'
 import type { BodySink } from './chunked-decoder.ts'
-import { plainAddress } from './client-address.ts'
-import type { ConnectionHost } from './connection-host.ts'
+import { ClientPeer } from './client-peer.ts'
+import { type ConnectionHost, requestWaitMs } from './connection-host.ts'
 import { findHeadEnd, headStart, wholeHeadEnd } from './head-end.ts'
+import { joined } from './joined-bytes.ts'
 import { readSocket } from './lent-reads.ts'
-import { FIRST_REQUEST_WAIT_MS, LINGER_BYTES_MAX, LINGER_TIMEOUT_MS } from './limits.ts'
+import { LINGER_BYTES_MAX, LINGER_TIMEOUT_MS } from './limits.ts'
 import { parseRequestHead } from './parse-head.ts'
 import type { ClientAddress } from './proxy-protocol.ts'
 import { PauseReason, ReadGate } from './read-gate.ts'
@@ -20,18 +20,9 @@ const Input = { head: 0, body: 1, waiting: 2, discard: 3, linger: 4, tunnel: 5, 
 
 const EMPTY = Buffer.alloc(0)
 
-function joined(before: Buffer, data: Buffer): Buffer {
-  return before.length === 0 ? data : Buffer.concat([before, data])
-}
-
 /** One client's connection. */
-export class ServerConnection extends WheelTimer implements BodySink {
-  readonly socket: Socket
+export class ServerConnection extends ClientPeer implements BodySink {
   readonly host: ConnectionHost<ServerConnection>
-  readonly clientIp: string
-  readonly clientPort: number
-  /** 'TLSv1.3' and the like, or null on plain TCP. */
-  readonly tlsVersion: string | null
   /** Whether this connection ends with the current answer. */
   closing = false
   #requests = 0
@@ -43,24 +34,21 @@ export class ServerConnection extends WheelTimer implements BodySink {
   #discarded = 0
   readonly #gate: ReadGate
   #clientEnded = false
+  /** Whether the head of the current answer can no longer be changed. */
+  #headSent = false
   /** Whether the client should read on before more is written. */
   #blocked = false
 
-  /** @param client who is at the other end, when that is not whom the socket is connected with. */
   constructor(
     socket: Socket,
     host: ConnectionHost<ServerConnection>,
     tlsVersion: string | null,
     client: ClientAddress | null,
   ) {
-    super()
-    this.socket = socket
+    super(socket, tlsVersion, client)
     this.#gate = new ReadGate(socket)
     this.#writer = new ResponseWriter(socket)
     this.host = host
-    this.tlsVersion = tlsVersion
-    this.clientIp = client?.ip ?? plainAddress(socket.remoteAddress ?? '')
-    this.clientPort = client?.port ?? socket.remotePort ?? 0
     readSocket(socket, host.readBuffer, {
       onOwned: (data) => this.#onData(data),
       onLent: (data, size) => this.#onLent(data, size),
@@ -79,6 +67,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
 
   /** Begins the answer. `head` is complete, in latin1; it leaves with the first data or `flush`. */
   startResponse(head: string, bodyMode: number): void {
+    this.#headSent = true
     this.#writer.begin(head, bodyMode)
   }
 
@@ -89,8 +78,7 @@ export class ServerConnection extends WheelTimer implements BodySink {
   }
 
   /**
-   * Writes a piece of the answer's body.
-   * @param isOwned whether the memory stays untouched after the call; if not it is copied when needed.
+   * Writes a piece of the answer's body; see ResponseWriter.data.
    * @returns false when the client should catch up first; `onClientDrain` follows.
    */
   writeData(data: Buffer, isOwned: boolean): boolean {
@@ -126,10 +114,15 @@ export class ServerConnection extends WheelTimer implements BodySink {
     this.#input = Input.head
     if (this.closing || (this.#clientEnded && this.#pending.length === 0)) this.#closeGently()
     else if (this.#blocked) this.#gate.pause(PauseReason.unread)
-    else {
-      this.host.wheel.arm(this, this.host.limits.keepAliveTimeoutMs)
-      if (this.#pending.length > 0) process.nextTick(() => this.#readPending())
-    }
+    else if (this.#pending.length > 0) process.nextTick(() => this.#readPending())
+    else this.#awaitRequest()
+  }
+
+  /** Nothing has arrived of the next request. */
+  #awaitRequest(): void {
+    const waitMs = requestWaitMs(this.host, this.#requests === 0)
+    if (waitMs > 0) this.host.wheel.arm(this, waitMs)
+    else this.#closeGently()
   }
 
   /** Ends the connection so that the client can tell that the answer is not complete. */
@@ -181,13 +174,21 @@ export class ServerConnection extends WheelTimer implements BodySink {
     wheel.arm(this, limits.bodyIdleTimeoutMs, now)
   }
 
-  /** No further request after the current one; an idle connection closes. */
+  /** Its host takes last requests now. An answer that has begun cannot say so: one more follows it. */
   drain(): void {
+    if (this.#sink !== null) this.closing ||= !this.#headSent
+    else if (this.#input === Input.head && this.#pending.length === 0 && !this.#blocked) {
+      this.#awaitRequest()
+    }
+  }
+
+  /** Ends it now; an exchange is answered if that can still be. @returns whether there was one. */
+  cut(): boolean {
     this.closing = true
-    if (this.#input !== Input.head || this.#pending.length > 0) return
-    // On a connection that was just opened the first request is on its way.
-    if (this.#requests > 0) this.#closeGently()
-    else this.host.wheel.arm(this, FIRST_REQUEST_WAIT_MS)
+    const sink = this.#sink
+    if (sink === null) this.socket.destroy()
+    else sink.onRequestFailed('draining')
+    return sink !== null
   }
 
   /** Nothing that outlives the call stays in lent memory: all of it is read here, or copied. */
@@ -211,14 +212,11 @@ export class ServerConnection extends WheelTimer implements BodySink {
   /** Takes up bytes that arrived while the connection was busy with something else. */
   #readPending(): void {
     const pending = this.#pending
-    if (pending.length === 0) return
-    if (this.#input === Input.head) {
-      this.#pending = EMPTY
-      this.#readHead(pending, 0)
-    } else if (this.#input === Input.tunnel) {
-      this.#pending = EMPTY
-      this.#sink?.onRequestData(pending)
-    } else return
+    const isTunnel = this.#input === Input.tunnel
+    if (pending.length === 0 || !(isTunnel || this.#input === Input.head)) return
+    this.#pending = EMPTY
+    if (isTunnel) this.#sink?.onRequestData(pending)
+    else this.#readHead(pending, 0)
     if (this.#pending.length === 0) this.#gate.resume(PauseReason.pipelined)
     if (this.#clientEnded) this.#onEnd()
   }
@@ -247,8 +245,9 @@ export class ServerConnection extends WheelTimer implements BodySink {
     }
     host.wheel.cancel(this)
     this.#requests++
+    this.#headSent = false
     const isLast = this.#requests >= host.limits.requestsPerConnectionMax
-    if (isLast || !head.keepAlive) this.closing = true
+    if (isLast || !head.keepAlive || host.lastRequests !== null) this.closing = true
     this.#body.begin(head.isChunked, Math.max(0, head.contentLength))
     this.#input = this.#body.isDone ? Input.waiting : Input.body
     // What follows a complete request is the next: kept, unread, until this one has its answer.

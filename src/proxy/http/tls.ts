@@ -177,8 +177,8 @@ export function startTls(server: tls.Server, socket: net.Socket): void {
   server.emit('connection', socket)
 }
 
-/** The socket below a TLS connection that `startTls` began. */
-export function transportOf(socket: tls.TLSSocket): net.Socket {
+/** The socket below a TLS connection that `startTls` began; any other is its own. */
+export function transportOf(socket: net.Socket): net.Socket {
   return (socket as unknown as { _parent?: net.Socket })._parent ?? socket
 }
 

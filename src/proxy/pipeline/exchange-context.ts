@@ -18,6 +18,8 @@ export interface ExchangeContext {
   /** What no client may send; null if there is nothing. */
   readonly identityFields: IdentityFields | null
   readonly log: PolicyLog
+  /** Where exchanges are known that may last for days. */
+  readonly longLived: LongLivedRegistry
   /** Gatehouse answered with a failure, or gave an exchange up. */
   countError(code: ErrorCode): void
   /** The exchange holds on to its snapshot from the first to the second call. */
@@ -33,4 +35,20 @@ export interface UpstreamSide extends BodyTaker {
   expire(): void
   /** The exchange is over for the client; nothing more is wanted. */
   abort(): void
+}
+
+/** An exchange that may last for days, as those see it who may end it. */
+export interface LongLived {
+  readonly route: { readonly id: string } | null
+  readonly service: string | null
+  readonly endpoint: string | null
+  /** Ends it as gently as its protocol allows. */
+  endEarly(): void
+}
+
+/** All such exchanges of one thread. */
+export interface LongLivedRegistry {
+  /** @param from what the exchange began on. */
+  add(exchange: LongLived, from: ExchangeContext): void
+  delete(exchange: LongLived): void
 }

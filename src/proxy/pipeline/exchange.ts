@@ -46,6 +46,10 @@ export abstract class Exchange extends WheelTimer implements RoutedRequest, Bala
   /** From sending the request to the upstream's head; -1 if there was none. */
   upstreamDurationMs = -1
   route: { readonly id: string } | null = null
+  /** The upgrade token that passes, or null. */
+  upgrade: string | null = null
+  /** The methods that the matched path does take, when no route takes this one. */
+  allow: string | null = null
   /** Reads the parameters of the matched path; null if it has none. */
   pathParameters: PathParameters | null = null
   /** The service chosen, by name. */
@@ -102,6 +106,13 @@ export abstract class Exchange extends WheelTimer implements RoutedRequest, Bala
     if (this.pathParameters === null) return null
     this.#params ??= this.pathParameters.parametersOf(this.path)
     return this.#params
+  }
+
+  /** Lets go of its route but for this much, and what is known of it. */
+  protected keepOnly(route: { readonly id: string }): void {
+    const params = this.params
+    this.route = route
+    this.pathParameters = params === null ? null : { parametersOf: () => params }
   }
 
   /** The target's query without '?'; '' if there is none. */

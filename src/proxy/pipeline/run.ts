@@ -1,7 +1,8 @@
 // The driver: takes one exchange through its moments. All control flow on the client's side is here;
 // policies, targets and connections are leaves that report back.
-import { type ErrorCode, errorKind } from '../../errors.ts'
+import type { ErrorCode } from '../../errors.ts'
 import type { FieldEdits } from '../http/compose-head.ts'
+import { LINGER_TIMEOUT_MS } from '../http/limits.ts'
 import type { RequestHead, ResponseHead } from '../http/message-head.ts'
 import type { RequestSink } from '../http/request-sink.ts'
 import { BodyMode } from '../http/response-writer.ts'
@@ -12,18 +13,19 @@ import type { RoutingTable } from '../router/routing-table.ts'
 import { endsConnection, refusalAtEntry } from './admission.ts'
 import { BodyIntake, type BodyOwner } from './body-intake.ts'
 import { type ClientInfo, Exchange } from './exchange.ts'
-import type { ExchangeContext, UpstreamSide } from './exchange-context.ts'
+import type { ExchangeContext, LongLived, UpstreamSide } from './exchange-context.ts'
+import { finish, sendReply } from './finish.ts'
 import {
   bodyThrough,
   Direction,
-  finishThrough,
   forwardThrough,
   HookFailure,
   requestVerdict,
   responseThrough,
 } from './hooks.ts'
+import { Afterlife, isEventStream, lastStages } from './long-lived.ts'
 import { problem, Reply } from './reply.ts'
-import { bodyMode, replyHead, tunnelHead, upstreamHead } from './response-head.ts'
+import { bodyMode, tunnelHead, upstreamHead } from './response-head.ts'
 import type { RoutePlan } from './route.ts'
 import { copyOf } from './shadow.ts'
 import type { Stage } from './stage.ts'
@@ -50,17 +52,14 @@ const NO_DATA = Buffer.alloc(0)
 const Phase = { request: 0, waiting: 1, target: 2, responding: 3, tunnel: 4, finished: 5 } as const
 
 /** One exchange on its way. */
-export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
+export class ExchangeRun extends Exchange implements RequestSink, BodyOwner, LongLived {
   readonly connection: ServerConnection
-  readonly context: RunContext
+  /** What it began on; something smaller once it may last for days. */
+  context: ExchangeContext
   plan: Route
   /** What may be believed of the client's Forwarded and X-Forwarded-*: the head, or null. */
   readonly trustedHead: RequestHead | null
   upstream: UpstreamSide | null = null
-  /** The upgrade token that passes, or null. */
-  upgrade: string | null = null
-  /** The methods that the matched path does take, when no route takes this one. */
-  allow: string | null = null
   /** The body on its way to an attempt; null when the request has none. */
   body: BodyIntake | null
   requestEnded = false
@@ -95,7 +94,7 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
 
   /** Finds the route and begins. */
   start(): void {
-    const { context } = this
+    const context = this.context as RunContext
     context.enter()
     this.requestEnded = !this.requestHasBody
     context.identityFields?.removeFrom(this.request)
@@ -165,11 +164,7 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
 
   /** Whether the reply ends the walk; that of a shadowed stage is only counted. */
   #stopsAt(stage: Stage, reply: Reply): boolean {
-    if (stage.shadow) stage.counters.shadowRejected()
-    else {
-      stage.counters.rejected()
-      this.respond(reply)
-    }
+    if (stage.countStop()) this.respond(reply)
     return !stage.shadow
   }
 
@@ -185,24 +180,18 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
     this.requestBytes += data.length
     if (this.#phase === Phase.finished) return
     if (this.#phase === Phase.tunnel) {
-      if (this.upstream?.onRequestData(data) === false) this.connection.pauseRequest()
-      return
-    }
-    if (this.requestBytes > this.connection.host.limits.bodyBytesMax) {
+      if (!this.armed && this.upstream?.onRequestData(data) === false)
+        this.connection.pauseRequest()
+    } else if (this.requestBytes > this.connection.host.limits.bodyBytesMax) {
       this.fail('body_too_large')
-      return
-    }
-    this.body?.offer(data)
+    } else this.body?.offer(data)
   }
 
   onRequestEnd(trailers: string): void {
     if (this.#phase === Phase.finished) return
     this.requestEnded = true
-    if (this.#phase === Phase.tunnel) {
-      this.upstream?.onRequestEnd('')
-      return
-    }
-    this.body?.end(passedTrailers(trailers, this.context.trailersAllowed))
+    if (this.#phase === Phase.tunnel) this.upstream?.onRequestEnd('')
+    else this.body?.end(passedTrailers(trailers, this.context.trailersAllowed))
   }
 
   passBody(data: Buffer | null, ran: number): Buffer | null {
@@ -223,10 +212,25 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
     else this.fail(code)
   }
 
-  /** The exchange ran out of its time. */
+  /** The exchange ran out of its time, or a tunnel that was ended early did not end by itself. */
   onTimeout(): void {
-    this.upstream?.expire()
+    if (this.#phase === Phase.tunnel) this.upstream?.abort()
+    else this.upstream?.expire()
+    this.endTunnel(true)
     this.fail('exchange_timeout')
+  }
+
+  endEarly(): void {
+    const { upstream } = this
+    if (this.#phase === Phase.tunnel) {
+      // Both sides hear the end of the other, and have a moment for their own.
+      this.connection.endTunnel()
+      upstream?.onRequestEnd('')
+      this.context.wheel.arm(this, LINGER_TIMEOUT_MS)
+    } else if (this.#phase === Phase.responding) {
+      upstream?.abort()
+      this.endResponse('')
+    }
   }
 
   /** Ends the exchange with a failure of the catalogue, or, once the answer has begun, cuts it off. */
@@ -253,22 +257,12 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
   }
 
   #sendReply(reply: Reply): void {
-    const { connection } = this
-    // Whether the body still comes is the client's choice; after this answer nothing can be read.
-    if (this.request.expectsContinue && !this.requestEnded) connection.closing = true
     let { body } = reply
     if (this.plan.hasResponseBodyHooks && body.length > 0) {
       const first = this.#through(Direction.response, body) ?? NO_DATA
       body = Buffer.concat([first, this.#through(Direction.response, null) ?? NO_DATA])
     }
-    const hasBody = this.method !== 'HEAD' && reply.status !== 204 && reply.status !== 304
-    const head = replyHead(this, reply, body.length, connection.closing)
-    connection.startResponse(head, BodyMode.length)
-    if (hasBody) {
-      this.responseBytes += body.length
-      connection.writeData(body, true)
-    }
-    connection.endResponse('')
+    sendReply(this, reply, body)
     this.#finish()
   }
 
@@ -294,11 +288,10 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
     if (!this.#runResponse()) return false
     const { connection } = this
     const mode = bodyMode(this, head, this.plan.transformsResponseBody)
-    if (mode === BodyMode.untilClose) connection.closing = true
-    if (this.request.expectsContinue && !this.requestEnded && this.requestBytes === 0) {
-      connection.closing = true
-    }
+    const isUnread = this.request.expectsContinue && !this.requestEnded && this.requestBytes === 0
+    if (isUnread || mode === BodyMode.untilClose) connection.closing = true
     connection.startResponse(upstreamHead(this, head, mode, connection.closing), mode)
+    if (mode >= BodyMode.chunked && this.requestEnded && isEventStream(head)) this.#outlive()
     return true
   }
 
@@ -313,11 +306,24 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
     this.context.wheel.cancel(this)
     this.connection.startResponse(tunnelHead(this, head, token), BodyMode.tunnel)
     this.connection.startTunnel()
+    this.#outlive()
+  }
+
+  /** It may last for days: what is not needed for its end is let go. */
+  #outlive(): void {
+    const from = this.context
+    const stages = lastStages(this.plan, this.#ran)
+    this.plan = { ...this.plan, stages }
+    this.#ran = (1 << stages.length) - 1
+    this.keepOnly(this.plan)
+    this.context = new Afterlife(from, this, stages)
+    from.leave()
   }
 
   /** A piece of the upstream's answer; the memory is only lent. */
   sendResponseData(data: Buffer): void {
     if (this.#phase < Phase.responding || this.#phase === Phase.finished) return
+    if (this.#phase === Phase.tunnel && this.armed) return
     const passed =
       this.plan.hasResponseBodyHooks && this.#phase !== Phase.tunnel
         ? this.#through(Direction.response, data)
@@ -359,7 +365,7 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
   /** The upstream's side of a tunnel is gone; `isClean` when it had ended its stream before. */
   endTunnel(isClean: boolean): void {
     if (this.#phase !== Phase.tunnel) return
-    if (isClean) this.connection.closeTunnel()
+    if (isClean || this.armed) this.connection.closeTunnel()
     else this.#abandon('upstream_reset')
     this.#finish()
   }
@@ -386,15 +392,8 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
   #finish(): void {
     if (this.#phase === Phase.finished) return
     this.#phase = Phase.finished
-    const { context, plan } = this
-    context.wheel.cancel(this)
+    this.context.wheel.cancel(this)
     this.body = null
-    this.durationMs = context.clock.now() - this.receivedAt
-    if (this.status === 0)
-      this.status = this.errorCode === null ? 0 : errorKind(this.errorCode).status
-    finishThrough(this, plan.stages, this.#ran, context.log)
-    if (this.errorCode !== null) context.countError(this.errorCode)
-    plan.counters.finish(this.status, this.durationMs, this.requestBytes, this.responseBytes)
-    context.leave()
+    finish(this, this.#ran)
   }
 }

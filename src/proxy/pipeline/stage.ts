@@ -36,6 +36,9 @@ export class Stage {
   readonly heldBytesMax: number
   readonly #hooks: PolicyHooks
   readonly #release: () => void
+  /** Exchanges that left their snapshot and will still end here. */
+  #holders = 0
+  #isOver = false
 
   /** @param release gives back what the policy's environment lent, after its own `dispose`. */
   constructor(
@@ -73,8 +76,28 @@ export class Stage {
     return applies
   }
 
-  /** The last exchange that may use it has ended. @throws what the policy throws. */
+  /** It would stop a request. @returns whether it may. */
+  countStop(): boolean {
+    if (this.shadow) this.counters.shadowRejected()
+    else this.counters.rejected()
+    return !this.shadow
+  }
+
+  /** An exchange goes on without its snapshot, up to `letGo`. */
+  hold(): void {
+    this.#holders++
+  }
+
+  /** @throws what the policy throws, when it was the last. */
+  letGo(): void {
+    this.#holders--
+    if (this.#isOver) this.dispose()
+  }
+
+  /** The snapshot is no longer used; if nobody else holds it, that is the end. @throws what the policy throws. */
   dispose(): void {
+    this.#isOver = true
+    if (this.#holders > 0) return
     try {
       this.mark.around(Moment.dispose, () => this.#hooks.dispose?.())
     } finally {
