@@ -7,6 +7,7 @@ import { listenUrl } from './schema/address.ts'
 import { type ConsumerDocument, consumersSchema } from './schema/consumer.ts'
 import { zoneName } from './schema/endpoint.ts'
 import { limitsSchema, listenerLimits, listenSchema } from './schema/listener.ts'
+import { overloadSchema } from './schema/overload.ts'
 import { routeSchema } from './schema/route.ts'
 import { serviceSchema } from './schema/service.ts'
 import {
@@ -91,6 +92,9 @@ const gatewayFields = {
       'Most JavaScript heap of each thread; one that needs more is ended and replaced. `auto`: half of the ' +
         'memory of the machine or container, shared out, from 64mb to 2gb.',
     ),
+  overload: overloadSchema.describe(
+    'When the gateway itself has too much to do, the least important requests get 503. `false`: never.',
+  ),
   drain: z
     .strictObject({
       timeout: durationMs()

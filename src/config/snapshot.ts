@@ -4,6 +4,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { TimerWheel } from '../lib/timer-wheel.ts'
 import type { ForwardedSettings } from '../proxy/http/forwarded-headers.ts'
 import type { IdentityFields } from '../proxy/http/identity-fields.ts'
+import type { OverloadGate } from '../proxy/pipeline/exchange-context.ts'
 import type { PolicyLog } from '../proxy/pipeline/policy.ts'
 import type { Route, RunContext } from '../proxy/pipeline/run.ts'
 import type { Stage } from '../proxy/pipeline/stage.ts'
@@ -26,6 +27,8 @@ export interface SnapshotParts {
   readonly clock: Clock
   readonly wheel: TimerWheel
   readonly log: PolicyLog
+  readonly consumerImportance: ReadonlyMap<string, number> | null
+  readonly overload: OverloadGate
   readonly countError: (code: ErrorCode) => void
 }
 
@@ -43,6 +46,8 @@ export class Snapshot implements RunContext {
   readonly clock: Clock
   readonly wheel: TimerWheel
   readonly log: PolicyLog
+  readonly consumerImportance: ReadonlyMap<string, number> | null
+  readonly overload: OverloadGate
   readonly countError: (code: ErrorCode) => void
   readonly #stages: readonly Stage[]
   #exchanges = 0
@@ -61,6 +66,8 @@ export class Snapshot implements RunContext {
     this.clock = parts.clock
     this.wheel = parts.wheel
     this.log = parts.log
+    this.consumerImportance = parts.consumerImportance
+    this.overload = parts.overload
     this.countError = parts.countError
     this.#stages = parts.stages
   }

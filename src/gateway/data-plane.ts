@@ -27,6 +27,7 @@ import { SharedMemoryStore } from '../state/shared-memory-store.ts'
 import { type CertificateHolder, CertificateWatch } from './certificate-watch.ts'
 import { Listener, type ListenerHost } from './listener.ts'
 import { listenerKeys } from './listener-keys.ts'
+import { OverloadWatch, systemReadings } from './overload/overload-watch.ts'
 import type { DataPlane, ListenSource } from './plane.ts'
 import { PlaneCounters } from './plane-counters.ts'
 import { ConnectionCount, type SharedState } from './shared-state.ts'
@@ -94,6 +95,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   /** Its own, when nobody fetches for it. */
   readonly #documents: DocumentFetcher | null
   readonly #state: SharedServices
+  readonly #overload: OverloadWatch
   #draining = false
 
   constructor(options: PlaneOptions) {
@@ -106,6 +108,12 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     this.#counters = new PlaneCounters(shared.metrics, threadIndex)
     this.#pulse = new Pulse(shared.pulse, threadIndex)
     this.#connectionCount = new ConnectionCount(shared.connections, threadIndex)
+    this.#overload = new OverloadWatch({
+      clock: this.clock,
+      readings: systemReadings(() => this.#connectionCount.open),
+      counters: this.#counters.overload,
+      log: options.log,
+    })
     this.#places = new SharedMemoryStore(shared.store, threadIndex)
     this.#registry = new EndpointRegistry(this.#table)
     this.#pools = {
@@ -150,6 +158,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       stageMark: (policy, route) =>
         pulse.mark(counters.policy(policy).start, counters.route(route).start),
       countError: (code) => counters.error(code),
+      overload: this.#overload,
       state: this.#state,
       readFile: (path) => readFileSync(path, 'utf8'),
     })
@@ -182,6 +191,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     this.#configureServices()
     this.#forgetServices()
     const { document } = next.snapshot
+    this.#overload.configure(document.overload, document.limits.connectionsMax)
     for (const [index, key] of listenerKeys(document).entries()) {
       const certificates = next.certificates[index] ?? null
       this.#listeners.get(key)?.configure(document.listeners[index]!, certificates)
@@ -224,6 +234,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
 
   async close(): Promise<void> {
     this.#certificateWatch.close()
+    this.#overload.close()
     for (const listener of this.#listeners.values()) listener.close()
     for (const service of this.#services.values()) service.close()
     // Sockets report their end in later turns of the loop; only then is everything given back.

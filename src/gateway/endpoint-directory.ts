@@ -59,8 +59,12 @@ export class EndpointDirectory {
       return isQuiet
     })
     this.#serviceSlots = new SlotRegistry('services', buffers.servicesMax, (slot) => {
-      table.health.clearService(slot)
-      return true
+      const isQuiet = table.concurrency.isQuiet(slot)
+      if (isQuiet) {
+        table.health.clearService(slot)
+        table.concurrency.clear(slot)
+      }
+      return isQuiet
     })
   }
 

@@ -22,9 +22,10 @@ import {
   requestVerdict,
   responseThrough,
 } from './hooks.ts'
-import { problem, Reply } from './reply.ts'
+import { failure, Reply } from './reply.ts'
 import { bodyMode, replyHead, tunnelHead, upstreamHead } from './response-head.ts'
 import type { RoutePlan } from './route.ts'
+import { leavePlace } from './service-place.ts'
 import { copyOf } from './shadow.ts'
 import type { Stage } from './stage.ts'
 
@@ -232,9 +233,8 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
   /** Ends the exchange with a failure of the catalogue, or, once the answer has begun, cuts it off. */
   fail(code: ErrorCode): void {
     if (this.#phase === Phase.finished) return
-    const detail = this.errorDetail === null ? {} : { detail: this.errorDetail }
     if (this.#phase >= Phase.responding) this.#abandon(code)
-    else this.respond(problem(code, detail))
+    else this.respond(failure(code, this.errorDetail))
   }
 
   /** Answers with a reply of the gateway's own. */
@@ -311,6 +311,7 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
     this.#phase = Phase.tunnel
     this.requestEnded = false
     this.context.wheel.cancel(this)
+    if (this.place !== null) leavePlace(this)
     this.connection.startResponse(tunnelHead(this, head, token), BodyMode.tunnel)
     this.connection.startTunnel()
   }
@@ -386,14 +387,14 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
   #finish(): void {
     if (this.#phase === Phase.finished) return
     this.#phase = Phase.finished
-    const { context, plan } = this
+    const { context, errorCode, plan } = this
     context.wheel.cancel(this)
     this.body = null
     this.durationMs = context.clock.now() - this.receivedAt
-    if (this.status === 0)
-      this.status = this.errorCode === null ? 0 : errorKind(this.errorCode).status
+    if (this.status === 0 && errorCode !== null) this.status = errorKind(errorCode).status
+    if (this.place !== null) leavePlace(this)
     finishThrough(this, plan.stages, this.#ran, context.log)
-    if (this.errorCode !== null) context.countError(this.errorCode)
+    if (errorCode !== null) context.countError(errorCode)
     plan.counters.finish(this.status, this.durationMs, this.requestBytes, this.responseBytes)
     context.leave()
   }
