@@ -20,8 +20,12 @@ export interface AdaptiveSettings {
 /** Where nothing is known yet. */
 const FIRST_LIMIT = 20
 const WINDOW_MS_MIN = 100
-const WINDOW_MS_MAX = 10_000
 const SAMPLES_MIN = 50
+/** And so many for each request in flight, or the quick ones among them would be heard first. */
+const ROUNDS = 2
+const SAMPLES_ENOUGH = 50_000
+/** Few, as the service is held back meanwhile. */
+const PROBE_SAMPLES_MIN = 25
 /** A baseline is measured anew so often while the limit is in use, */
 const PROBE_EVERY_MS = 30_000
 /** or so many times the length of the last probe, so that they take a fiftieth of the time at most, */
@@ -82,9 +86,10 @@ export class AdaptiveLimit {
     if (dropped) Atomics.add(cells, this.#first + LimitCell.dropped, 1)
     else this.#add(latencyMs)
     const samples = this.#get(LimitCell.samples) + this.#get(LimitCell.dropped)
-    if (samples < SAMPLES_MIN) return
+    if (samples < this.#samplesMin()) return
     const now = this.#shared.ticks.now()
-    if (((now - start) | 0) >= this.#windowMs()) this.#learn(now)
+    const isOver = this.#get(LimitCell.isProbing) !== 0 || ((now - start) | 0) >= WINDOW_MS_MIN
+    if (isOver) this.#learn(now)
   }
 
   #add(latencyMs: number): void {
@@ -98,27 +103,20 @@ export class AdaptiveLimit {
       Atomics.add(cells, this.#first + LimitCell.slow, 1)
   }
 
-  /** Long enough for slow answers to be among those that are looked at. */
-  #windowMs(): number {
-    const { algorithm, latencyMs } = this.#settings
-    if (this.#get(LimitCell.isProbing) !== 0) return 0
-    const typicalMs = algorithm === 'aimd' ? latencyMs : this.#get(LimitCell.baseline) / 500
-    return Math.min(WINDOW_MS_MAX, Math.max(WINDOW_MS_MIN, typicalMs))
-  }
-
   /** Ends the window. Nobody waits for the lock: who does not get it leaves it to the one who has. */
   #learn(now: number): void {
     const cells = this.#cells
     const lock = this.#first + LimitCell.lock
     if (Atomics.compareExchange(cells, lock, 0, this.#shared.threadIndex + 1) !== 0) return
     const start = this.#get(LimitCell.windowStart)
+    const samplesMin = this.#samplesMin()
     const samples = this.#take(LimitCell.samples)
     const logSum = this.#take(LimitCell.logSum)
     const slow = this.#take(LimitCell.slow)
     const dropped = this.#take(LimitCell.dropped)
     const peak = this.#take(LimitCell.peak)
     this.#set(LimitCell.windowStart, now)
-    if (samples + dropped >= SAMPLES_MIN) {
+    if (samples + dropped >= samplesMin) {
       const typicalUs = samples === 0 ? 0 : 2 ** (logSum / samples / LOG_SCALE)
       const badShare = (slow + dropped) / (samples + dropped)
       if (this.#settings.algorithm === 'aimd') this.#stepOrBackOff(badShare, peak)
@@ -167,11 +165,17 @@ export class AdaptiveLimit {
   }
 
   #endProbe(typicalUs: number, samples: number, now: number, tookMs: number): void {
-    if (samples >= SAMPLES_MIN / 2) this.#set(LimitCell.baseline, Math.round(typicalUs))
+    if (samples * 2 >= PROBE_SAMPLES_MIN) this.#set(LimitCell.baseline, Math.round(typicalUs))
     const pauseMs = Math.max(PROBE_EVERY_MS, PROBE_PAUSE * tookMs)
     this.#set(LimitCell.nextProbe, (now + pauseMs) | 0)
     this.#set(LimitCell.isProbing, 0)
     this.#set(LimitCell.probedLimit, this.#store(this.#learned))
+  }
+
+  #samplesMin(): number {
+    const least = this.#get(LimitCell.isProbing) === 0 ? SAMPLES_MIN : PROBE_SAMPLES_MIN
+    const rounds = Math.min(SAMPLES_ENOUGH, ROUNDS * this.#get(LimitCell.peak))
+    return Math.max(least, rounds)
   }
 
   get #learned(): number {
