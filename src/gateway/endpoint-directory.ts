@@ -4,6 +4,7 @@ import type { Document, ServiceDocument } from '../config/schema.ts'
 import { systemClock } from '../lib/clock.ts'
 import { hostPort } from '../lib/host-port.ts'
 import { TimerWheel } from '../lib/timer-wheel.ts'
+import type { SharedConcurrency } from '../proxy/upstream/concurrency/shared-concurrency.ts'
 import type { EndpointSettings } from '../proxy/upstream/endpoint.ts'
 import { EndpointTable, type EndpointTableBuffers } from '../proxy/upstream/endpoint-table.ts'
 import { SlotRegistry } from '../proxy/upstream/slot-registry.ts'
@@ -11,6 +12,14 @@ import type { EndpointsUpdate } from './data-plane.ts'
 import type { EndpointResolver } from './discovery/service-source.ts'
 import { SourcedServices } from './discovery/sourced-services.ts'
 import { type HealthObserver, HealthWatch } from './health-watch.ts'
+
+/** A service that bounds its requests in flight, over all threads. */
+export interface ServiceLoad {
+  readonly service: string
+  readonly limit: number
+  readonly inFlight: number
+  readonly waiting: number
+}
 
 const FIRST_LOOKUP_MS_MAX = 3000
 /** How long new endpoints may take to prove who they are before the threads hear of the others too. */
@@ -25,6 +34,7 @@ export class EndpointDirectory {
   readonly #serviceSlots: SlotRegistry
   readonly #health: HealthWatch
   readonly #sources: SourcedServices
+  readonly #concurrency: SharedConcurrency
   #services: readonly ServiceDocument[] = []
   #zone: string | null = null
   /** Calls of `configure` under way: they return what is found meanwhile. */
@@ -46,6 +56,7 @@ export class EndpointDirectory {
   ) {
     // The last row of the table is the control plane's.
     const table = EndpointTable.attach(buffers, buffers.threadsMax - 1)
+    this.#concurrency = table.concurrency
     this.#onChange = onChange
     this.#onProblem = onProblem
     this.#health = new HealthWatch(table.health, this.#wheel, health)
@@ -107,6 +118,19 @@ export class EndpointDirectory {
     }
     this.#health.configure(services, this.#zone)
     return { services: services.map(({ name, slot, endpoints }) => ({ name, slot, endpoints })) }
+  }
+
+  /** The load of every service that bounds it. */
+  loads(): ServiceLoad[] {
+    const loads: ServiceLoad[] = []
+    for (const { name: service, concurrency } of this.#services) {
+      if (concurrency === null) continue
+      const slot = this.#serviceSlots.acquire(service)
+      const shared = this.#concurrency
+      const [inFlight, waiting] = [shared.inFlight(slot), shared.waiting(slot)]
+      loads.push({ service, limit: shared.limit(slot), inFlight, waiting })
+    }
+    return loads
   }
 
   close(): void {

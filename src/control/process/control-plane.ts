@@ -185,6 +185,7 @@ export class ControlPlane implements ControlView {
       generation: this.#threads.generation,
       isReady: this.notReadyReason() === null,
       noRoom: this.#cleanup.noRoom,
+      loads: this.#directory.loads(),
       stats,
     }
     return prometheusText(this.#metrics, collectedMetrics(readings))
