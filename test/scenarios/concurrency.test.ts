@@ -4,6 +4,10 @@ import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import { describe, type TestContext, test } from 'node:test'
+import {
+  fetchText,
+  RunningGateway,
+} from '../../src/control/process/running-gateway.test-support.ts'
 import { createGateway } from '../../src/gateway/gateway.ts'
 import { eventually } from '../support/changes.ts'
 import { type Answer, ask } from '../support/fleet.ts'
@@ -284,4 +288,40 @@ describe('a reload', () => {
     service.release()
     for (const answer of await Promise.all(answers)) assert.equal(answer.status, 200)
   })
+})
+
+test('threads share a limit, and hear of places that others free', async (t) => {
+  const service = await HeldService.start()
+  t.after(() => service.close())
+  const gateway = await RunningGateway.start({
+    threads: 3,
+    isReal: true,
+    configuration: `
+listen: http://127.0.0.1:0
+services: { s: { url: '${service.url}', concurrency: { limit: 2, queue: { timeout: 1m } } } }
+routes: [{ path: /*, to: s }]
+`,
+  })
+  t.after(() => gateway.stop())
+  const answers = Array.from({ length: 16 }, (_, n) =>
+    ask(gateway.port, { path: `/${n}`, agent: false }),
+  )
+  await service.came(2)
+  const value = async (name: string): Promise<number> => {
+    const metrics = await fetchText(gateway.adminPort, '/metrics')
+    const line = new RegExp(`^gatehouse_upstream_concurrency_${name}\\{service="s"\\} (\\d+)$`, 'm')
+    return Number(line.exec(metrics)?.[1])
+  }
+  await eventually(
+    async () => (await value('waiting')) === 14,
+    () => 'fourteen to wait',
+  )
+  assert.equal(await value('in_flight'), 2)
+  assert.equal(await value('limit'), 2)
+  for (let count = 1; count <= answers.length; count++) {
+    await service.came(count)
+    service.release()
+  }
+  for (const answer of await Promise.all(answers)) assert.equal(answer.status, 200)
+  assert.equal(service.inFlightMax, 2)
 })

@@ -28,7 +28,9 @@ const overloadObject = z
       .describe("The same for a thread's JavaScript heap, of which each has a limit."),
     connections: share()
       .prefault(0.9)
-      .describe('The same for open client connections, of `limits.connections`.'),
+      .describe(
+        'Part of `limits.connections` that may be open before requests of low importance get 503 and their connection ends. Others have one and are served.',
+      ),
   })
   .transform(({ loopDelay, memory, memoryLimit, heap, connections }) => ({
     loopDelayMs: loopDelay,

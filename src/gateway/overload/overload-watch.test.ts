@@ -113,6 +113,10 @@ describe('an overloaded gateway', () => {
     bench.work(200)
     // That ends the connection as well.
     assert.equal(bench.ask(LOW!), 'overloaded')
+    // Idle connections by the thousand are no reason not to serve the others.
+    bench.readings.connections = 100
+    bench.work(200)
+    assert.equal(bench.ask(NORMAL!), null)
     bench.readings.connections = 0
     bench.work(1500)
     bench.readings.heap = 0.8

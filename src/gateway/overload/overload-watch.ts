@@ -88,7 +88,8 @@ export class OverloadWatch implements OverloadGate {
       [settings.loopDelayMs, settings.loopDelayMs * 2, settings.loopDelayMs * 4],
       shares(settings.memoryShare),
       shares(settings.heapShare),
-      shares(settings.connectionsShare),
+      // Whoever has one costs nothing to serve: it is new ones that would find none.
+      [settings.connectionsShare, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY],
     ])
     this.asksBelow = ASK_ALL
   }
