@@ -228,8 +228,32 @@ describe('a place', { concurrency: 8 }, () => {
   })
 })
 
-describe('a breaker that is open', () => {
-  test('answers at once, whoever waits for a place', async (t) => {
+describe('a breaker', { concurrency: 8 }, () => {
+  test('does not take the wait for a place for a slow answer', async (t) => {
+    const { service, gateway, port, line, get } = await start(t, PATIENT, {
+      service: { breaker: { requests: 1, ratio: 0.1, slowerThan: '2s', open: '1m' } },
+    })
+    const gone = net.connect(port, '127.0.0.1')
+    gone.write('GET /normal/1 HTTP/1.1\r\nHost: a\r\n\r\n')
+    await service.came(1)
+    const since = performance.now()
+    const [waiting] = await line(['/normal/2'])
+    await eventually(
+      () => performance.now() - since > 2100,
+      () => 'more than two seconds to pass',
+    )
+    gone.resetAndDestroy()
+    await service.came(2)
+    service.release()
+    assert.equal((await waiting!).status, 200)
+    const last = get('/normal/3')
+    await service.came(3)
+    service.release()
+    assert.equal(shown(await last), '200')
+    await gateway.settled()
+  })
+
+  test('that is open answers at once, whoever waits for a place', async (t) => {
     const { service, get, line } = await start(t, PATIENT, {
       service: {
         retries: { attempts: 0 },

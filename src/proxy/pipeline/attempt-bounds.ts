@@ -50,10 +50,13 @@ export abstract class AttemptBounds extends WheelTimer implements PlaceSeeker {
   /** Null where there is no breaker. */
   #pass: CircuitPass | null = null
   #mayFallBack = true
+  /** From when on its time is the service's: not while it waits for a place. */
+  #startedAt: number
 
   constructor(run: ExchangeRun) {
     super()
     this.run = run
+    this.#startedAt = run.receivedAt
   }
 
   /** Begins the first attempt, or answers in place of a service that fails. */
@@ -86,6 +89,7 @@ export abstract class AttemptBounds extends WheelTimer implements PlaceSeeker {
 
   onPlace(place: Place | null): void {
     this.run.place = place
+    this.#startedAt = this.run.context.clock.now()
     this.start(this.#mayFallBack)
   }
 
@@ -96,8 +100,8 @@ export abstract class AttemptBounds extends WheelTimer implements PlaceSeeker {
   /** Tells the breaker what became of the exchange; only the first call counts. */
   protected settle(failed: boolean): void {
     if (this.#pass === null) return
-    const { context, receivedAt } = this.run
-    this.#pass.settle(context.clock.now() - receivedAt, failed)
+    const now = this.run.context.clock.now()
+    this.#pass.settle(now - this.#startedAt, failed)
   }
 
   /** Nothing that bounds it matters any more, and its end says nothing of the service. */

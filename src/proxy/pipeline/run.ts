@@ -111,8 +111,7 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner {
     this.route = plan
     if (plan.slots > 0) this.slots = new Array(plan.slots).fill(null)
     if (plan.exchangeTimeoutMs > 0) context.wheel.arm(this, plan.exchangeTimeoutMs, this.receivedAt)
-    const { bodyBytesMax } = this.connection.host.limits
-    const refusal = refusalAtEntry(this, plan, context, bodyBytesMax)
+    const refusal = refusalAtEntry(this, plan, context, this.connection.host.limits.bodyBytesMax)
     if (refusal !== null) {
       if (endsConnection(refusal)) this.connection.closing = true
       this.fail(refusal)
