@@ -69,11 +69,13 @@ export const ERRORS = {
   exchange_timeout: kind(504, 'gateway', true, 'http_response_timeout', 'The request took longer than the route allows.'),
   deadline_exceeded: kind(504, 'gateway', false, 'http_response_timeout', 'The time that the client gave the request is over.'),
   circuit_open: kind(503, 'upstream', true, 'destination_unavailable', 'The service fails, and is given time to recover.'),
+  service_overloaded: kind(503, 'gateway', true, 'connection_limit_reached', 'The service works on as many requests as it may, and this one could not wait any longer.'),
   // The gateway itself.
   policy_failed: kind(500, 'gateway', true, 'proxy_internal_error', 'A policy failed while it handled the request.'),
   internal: kind(500, 'gateway', true, 'proxy_internal_error', 'The gateway failed to handle the request.'),
   loop_detected: kind(508, 'client', false, 'proxy_loop_detected', 'The request passed through this gateway too often.'),
   draining: kind(503, 'gateway', true, 'proxy_internal_response', 'The gateway is shutting down.'),
+  gateway_overloaded: kind(503, 'gateway', true, 'proxy_internal_response', 'The gateway has too much to do, and answers more important requests first.'),
   overloaded: kind(503, 'gateway', true, 'proxy_internal_response', 'The gateway has too many connections.'),
   // Policies.
   cors_refused: kind(403, 'client', false, 'http_request_denied', 'The origin may not call this API.'),

@@ -7,11 +7,21 @@ import type {
   SignatureKeyEntry,
 } from '../proxy/pipeline/consumer.ts'
 import { NO_CONSUMERS } from '../proxy/pipeline/inert-environment.ts'
+import { Importance } from '../proxy/upstream/concurrency/importance.ts'
 import type { ConsumerDocument, Document } from './schema.ts'
 
 /** Compiles the consumers of a document. */
 export function compileConsumers({ consumers }: Document): ConsumerDirectory {
   return consumers.length === 0 ? NO_CONSUMERS : new CompiledConsumers(consumers)
+}
+
+/** How much requests of a consumer matter, by its id; null when no consumer says so. */
+export function consumerImportance({ consumers }: Document): ReadonlyMap<string, number> | null {
+  const levels = new Map<string, number>()
+  for (const { id, importance } of consumers) {
+    if (importance !== null) levels.set(id, Importance[importance])
+  }
+  return levels.size === 0 ? null : levels
 }
 
 class CompiledConsumers implements ConsumerDirectory {

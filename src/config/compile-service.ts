@@ -55,6 +55,7 @@ export function compileService(
     failureStatuses: new Set([...FAILURE_STATUSES, ...failures]),
     deadline: service.deadline,
     breaker,
+    concurrency: service.concurrency,
     fallback: breaker === null ? null : fallbackOf(breaker.fallback, environment),
     hostHeader: service.hostHeader,
     tls: service.tls === null ? null : new UpstreamTls(service.tls, environment.readFile),

@@ -4,15 +4,16 @@ import type { ErrorCode } from '../errors.ts'
 import type { TimerWheel } from '../lib/timer-wheel.ts'
 import { TargetFlag } from '../proxy/http/message-head.ts'
 import { TRAILERS_ALLOWED } from '../proxy/http/trailers.ts'
-import type { LongLivedRegistry } from '../proxy/pipeline/exchange-context.ts'
+import type { LongLivedRegistry, OverloadGate } from '../proxy/pipeline/exchange-context.ts'
 import type { PolicyDefinition } from '../proxy/pipeline/policy.ts'
 import { hookFlags, type RouteCounters, STAGES_MAX } from '../proxy/pipeline/route.ts'
 import type { Route, Target } from '../proxy/pipeline/run.ts'
 import type { Stage } from '../proxy/pipeline/stage.ts'
 import { PreflightTarget, UnmatchedTarget } from '../proxy/pipeline/targets/respond.ts'
 import { RoutingTableBuilder } from '../proxy/router/routing-table.ts'
+import { Importance } from '../proxy/upstream/concurrency/importance.ts'
 import type { Service, ServiceCounters, ServiceSettings } from '../proxy/upstream/service.ts'
-import { compileConsumers } from './compile-consumers.ts'
+import { compileConsumers, consumerImportance } from './compile-consumers.ts'
 import { compileMirror, type MirrorEnvironment } from './compile-mirror.ts'
 import { compileService } from './compile-service.ts'
 import { StageCompiler, type StageEnvironment } from './compile-stage.ts'
@@ -32,6 +33,8 @@ export interface CompileEnvironment
   routeCounters(routeId: string): RouteCounters
   serviceCounters(service: string): ServiceCounters
   countError(code: ErrorCode): void
+  /** Lives as long as the thread. */
+  readonly overload: OverloadGate
   /** Reads a file that the document names; what it returns is text. @throws when it cannot. */
   readFile(path: string): string
 }
@@ -102,6 +105,8 @@ function* compileRoutes(
     wheel: environment.wheel,
     log: environment.log,
     longLived: environment.longLived,
+    consumerImportance: consumerImportance(document),
+    overload: environment.overload,
     countError: environment.countError,
   })
 }
@@ -146,6 +151,7 @@ function compileRoute(
     targetFlagsRefused: refused,
     upgrades: forward === null ? [] : forward.upgrade,
     exchangeTimeoutMs: forward === null ? 0 : exchangeTimeout(forward, document),
+    importance: Importance[route.importance],
   }
 }
 
@@ -215,6 +221,7 @@ function plan(
     targetFlagsRefused: 0,
     upgrades: [],
     exchangeTimeoutMs: 0,
+    importance: Importance.normal,
     counters: environment.routeCounters(id),
     target,
   }

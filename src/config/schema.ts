@@ -8,6 +8,7 @@ import { type ConsumerDocument, consumersSchema } from './schema/consumer.ts'
 import { drainSchema } from './schema/drain.ts'
 import { zoneName } from './schema/endpoint.ts'
 import { limitsSchema, listenerLimits, listenSchema } from './schema/listener.ts'
+import { overloadSchema } from './schema/overload.ts'
 import { routeSchema } from './schema/route.ts'
 import { serviceSchema } from './schema/service.ts'
 import {
@@ -92,6 +93,9 @@ const gatewayFields = {
       'Most JavaScript heap of each thread; one that needs more is ended and replaced. `auto`: half of the ' +
         'memory of the machine or container, shared out, from 64mb to 2gb.',
     ),
+  overload: overloadSchema.describe(
+    'When the gateway itself has too much to do, the least important requests get 503. `false`: never.',
+  ),
   drain: drainSchema,
   log: z
     .strictObject({

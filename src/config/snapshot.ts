@@ -4,7 +4,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { TimerWheel } from '../lib/timer-wheel.ts'
 import type { ForwardedSettings } from '../proxy/http/forwarded-headers.ts'
 import type { IdentityFields } from '../proxy/http/identity-fields.ts'
-import type { LongLivedRegistry } from '../proxy/pipeline/exchange-context.ts'
+import type { LongLivedRegistry, OverloadGate } from '../proxy/pipeline/exchange-context.ts'
 import type { PolicyLog } from '../proxy/pipeline/policy.ts'
 import type { Route, RunContext } from '../proxy/pipeline/run.ts'
 import type { Stage } from '../proxy/pipeline/stage.ts'
@@ -28,6 +28,8 @@ export interface SnapshotParts {
   readonly wheel: TimerWheel
   readonly log: PolicyLog
   readonly longLived: LongLivedRegistry
+  readonly consumerImportance: ReadonlyMap<string, number> | null
+  readonly overload: OverloadGate
   readonly countError: (code: ErrorCode) => void
 }
 
@@ -46,6 +48,8 @@ export class Snapshot implements RunContext {
   readonly wheel: TimerWheel
   readonly log: PolicyLog
   readonly longLived: LongLivedRegistry
+  readonly consumerImportance: ReadonlyMap<string, number> | null
+  readonly overload: OverloadGate
   readonly countError: (code: ErrorCode) => void
   readonly #stages: readonly Stage[]
   #exchanges = 0
@@ -65,6 +69,8 @@ export class Snapshot implements RunContext {
     this.wheel = parts.wheel
     this.log = parts.log
     this.longLived = parts.longLived
+    this.consumerImportance = parts.consumerImportance
+    this.overload = parts.overload
     this.countError = parts.countError
     this.#stages = parts.stages
   }

@@ -14,14 +14,7 @@ import { type Certificates, loadCertificates } from '../proxy/http/tls.ts'
 import { CountedFailures } from '../proxy/pipeline/failed-attempts.ts'
 import { KeptResources } from '../proxy/pipeline/kept-resources.ts'
 import type { PolicyDefinition, PolicyLog } from '../proxy/pipeline/policy.ts'
-import type { PoolEnvironment } from '../proxy/upstream/connection-pool.ts'
-import {
-  type Endpoint,
-  EndpointRegistry,
-  type EndpointSettings,
-} from '../proxy/upstream/endpoint.ts'
 import { EndpointTable } from '../proxy/upstream/endpoint-table.ts'
-import { Service } from '../proxy/upstream/service.ts'
 import { DocumentFetcher } from '../state/document-fetcher.ts'
 import type { RemoteDocuments } from '../state/remote-documents.ts'
 import { SharedMemoryStore } from '../state/shared-memory-store.ts'
@@ -30,20 +23,12 @@ import { Drain, type DrainPlan } from './drain.ts'
 import { Listener, type ListenerHost } from './listener.ts'
 import { listenerKeys } from './listener-keys.ts'
 import { LongLivedExchanges } from './long-lived-exchanges.ts'
+import { OverloadWatch, systemReadings } from './overload/overload-watch.ts'
 import type { DataPlane, ListenSource } from './plane.ts'
 import { PlaneCounters } from './plane-counters.ts'
+import { type EndpointsUpdate, PlaneServices } from './plane-services.ts'
 import { ConnectionCount, type SharedState } from './shared-state.ts'
 import { TicketKeys } from './ticket-keys.ts'
-
-/** The addresses of services as the control plane knows them now. */
-export interface EndpointsUpdate {
-  readonly services: readonly {
-    readonly name: string
-    /** Its place among the shared turns. */
-    readonly slot: number
-    readonly endpoints: readonly EndpointSettings[]
-  }[]
-}
 
 /** What a plane is given by whoever hosts it. */
 export interface PlaneOptions {
@@ -83,18 +68,15 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   readonly readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
   readonly #ticketKeys: TicketKeys
   readonly #options: PlaneOptions
-  readonly #pools: PoolEnvironment
-  readonly #registry: EndpointRegistry
   readonly #table: EndpointTable
   readonly #counters: PlaneCounters
   readonly #pulse: Pulse
   readonly #connectionCount: ConnectionCount
   readonly #places: SharedMemoryStore
-  readonly #services = new Map<string, Service>()
+  readonly #services: PlaneServices
   readonly #prepared = new Map<number, Prepared>()
   /** By their keys: a configuration may list them in another order than the last. */
   readonly #listeners = new Map<string, Listener>()
-  #addresses: EndpointsUpdate['services'] = []
   #live: Snapshot | null = null
   #certificates: Prepared['certificates'] = []
   readonly #certificateWatch: CertificateWatch
@@ -102,6 +84,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   readonly #documents: DocumentFetcher | null
   readonly #state: SharedServices
   readonly #longLived: LongLivedExchanges
+  readonly #overload: OverloadWatch
   #isClosed = false
 
   constructor(options: PlaneOptions) {
@@ -120,14 +103,19 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       () => this.#counters.thread.endedEarly(),
     )
     this.#connectionCount = new ConnectionCount(shared.connections, threadIndex)
+    this.#overload = new OverloadWatch({
+      clock: this.clock,
+      readings: systemReadings(() => this.#connectionCount.open),
+      counters: this.#counters.overload,
+      log: options.log,
+    })
     this.#places = new SharedMemoryStore(shared.store, threadIndex)
-    this.#registry = new EndpointRegistry(this.#table)
-    this.#pools = {
+    this.#services = new PlaneServices({
       wheel: this.wheel,
       readBuffer: this.readBuffer,
       table: this.#table,
       onDefect: (error) => this.onDefect(error),
-    }
+    })
     this.#documents = options.documents === undefined ? new DocumentFetcher(this.clock) : null
     this.#state = {
       store: new SharedMemoryStore(shared.store, threadIndex, options.clock),
@@ -157,7 +145,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       wheel: this.wheel,
       longLived: this.#longLived,
       log,
-      service: (name) => this.#service(name),
+      service: (name) => this.#services.get(name),
       routeCounters: (id) => counters.route(id),
       serviceCounters: (name) => counters.service(name),
       stageCounters: (policy) => counters.policy(policy),
@@ -165,6 +153,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       stageMark: (policy, route) =>
         pulse.mark(counters.policy(policy).start, counters.route(route).start),
       countError: (code) => counters.error(code),
+      overload: this.#overload,
       state: this.#state,
       readFile: (path) => readFileSync(path, 'utf8'),
     })
@@ -194,9 +183,10 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     const before = this.#live
     this.#live = next.snapshot
     this.#certificates = next.certificates
-    this.#configureServices()
-    this.#forgetServices()
+    this.#services.configure(next.snapshot)
+    this.#services.retain(next.snapshot)
     const { document } = next.snapshot
+    this.#overload.configure(document.overload, document.limits.connectionsMax)
     for (const [index, key] of listenerKeys(document).entries()) {
       const certificates = next.certificates[index] ?? null
       this.#listeners.get(key)?.configure(document.listeners[index]!, certificates)
@@ -231,8 +221,8 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   }
 
   updateEndpoints(update: unknown): void {
-    this.#addresses = (update as EndpointsUpdate).services
-    if (this.#live !== null) this.#configureServices()
+    this.#services.locate(update as EndpointsUpdate)
+    if (this.#live !== null) this.#services.configure(this.#live)
   }
 
   async drain(plan: DrainPlan): Promise<number> {
@@ -258,8 +248,9 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#certificateWatch.close()
+    this.#overload.close()
     for (const listener of this.#listeners.values()) listener.close()
-    for (const service of this.#services.values()) service.close()
+    for (const service of this.#services.all()) service.close()
     // Sockets report their end in later turns of the loop; only then is everything given back.
     for (let turn = 0; turn < 100 && this.#openConnections() > 0; turn++) {
       await new Promise((resolve) => setImmediate(resolve))
@@ -273,7 +264,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     let open = 0
     let idle = 0
     let waiting = 0
-    for (const service of this.#services.values()) {
+    for (const service of this.#services.all()) {
       for (const pool of service.pools) {
         open += pool.counts.open
         idle += pool.counts.idle
@@ -352,35 +343,6 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     return count
   }
 
-  #service(name: string): Service {
-    const known = this.#services.get(name)
-    if (known !== undefined) return known
-    const made = new Service(name, Math.random, this.#pools)
-    this.#services.set(name, made)
-    return made
-  }
-
-  /** Gives every service of the live snapshot its settings and the addresses known for it. */
-  #configureServices(): void {
-    const used = new Set<Endpoint>()
-    for (const [name, settings] of this.live.services) {
-      const found = this.#addresses.find((service) => service.name === name)
-      const endpoints = (found?.endpoints ?? []).map((endpoint) => this.#registry.get(endpoint))
-      for (const endpoint of endpoints) used.add(endpoint)
-      this.#service(name).configure(settings, endpoints, this.#table.turns(found?.slot ?? 0))
-    }
-    this.#registry.retain(used)
-  }
-
-  /** Lets go of services that the live snapshot does not name; one being prepared may have new ones. */
-  #forgetServices(): void {
-    for (const [name, service] of this.#services) {
-      if (this.live.services.has(name)) continue
-      service.close()
-      this.#services.delete(name)
-    }
-  }
-
   /** The certificates a configuration names; those in use already if they are the same. */
   async #loadCertificates(document: Document): Promise<(Certificates | null)[]> {
     const loaded: (Certificates | null)[] = []
@@ -393,6 +355,6 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   }
 
   #certificateHolders(): CertificateHolder[] {
-    return [...this.#listeners.values(), ...this.#services.values()]
+    return [...this.#listeners.values(), ...this.#services.all()]
   }
 }

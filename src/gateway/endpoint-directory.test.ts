@@ -4,9 +4,9 @@ import { loadObject } from '../config/load-object.ts'
 import type { Document } from '../config/schema.ts'
 import type { Resolution, SrvResolution } from '../proxy/upstream/discovery/resolver.ts'
 import { EndpointTable } from '../proxy/upstream/endpoint-table.ts'
-import type { EndpointsUpdate } from './data-plane.ts'
 import type { EndpointResolver } from './discovery/service-source.ts'
 import { EndpointDirectory } from './endpoint-directory.ts'
+import type { EndpointsUpdate } from './plane-services.ts'
 import { createSharedState } from './shared-state.ts'
 
 /** Answers when it is told to. */

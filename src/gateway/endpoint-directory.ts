@@ -4,13 +4,22 @@ import type { Document, ServiceDocument } from '../config/schema.ts'
 import { systemClock } from '../lib/clock.ts'
 import { hostPort } from '../lib/host-port.ts'
 import { TimerWheel } from '../lib/timer-wheel.ts'
+import type { SharedConcurrency } from '../proxy/upstream/concurrency/shared-concurrency.ts'
 import type { EndpointSettings } from '../proxy/upstream/endpoint.ts'
 import { EndpointTable, type EndpointTableBuffers } from '../proxy/upstream/endpoint-table.ts'
 import { SlotRegistry } from '../proxy/upstream/slot-registry.ts'
-import type { EndpointsUpdate } from './data-plane.ts'
 import type { EndpointResolver } from './discovery/service-source.ts'
 import { SourcedServices } from './discovery/sourced-services.ts'
 import { type HealthObserver, HealthWatch, type WatchedService } from './health-watch.ts'
+import type { EndpointsUpdate } from './plane-services.ts'
+
+/** A service that bounds its requests in flight, over all threads. */
+export interface ServiceLoad {
+  readonly service: string
+  readonly limit: number
+  readonly inFlight: number
+  readonly waiting: number
+}
 
 const FIRST_LOOKUP_MS_MAX = 3000
 /** How long new endpoints may take to prove who they are before the threads hear of the others too. */
@@ -26,6 +35,7 @@ export class EndpointDirectory {
   readonly #table: EndpointTable
   readonly #health: HealthWatch
   readonly #sources: SourcedServices
+  readonly #concurrency: SharedConcurrency
   #services: readonly ServiceDocument[] = []
   #zone: string | null = null
   /** Where they are, as of the last look. */
@@ -50,6 +60,7 @@ export class EndpointDirectory {
     // The last row of the table is the control plane's.
     const table = EndpointTable.attach(buffers, buffers.threadsMax - 1)
     this.#table = table
+    this.#concurrency = table.concurrency
     this.#onChange = onChange
     this.#onProblem = onProblem
     this.#health = new HealthWatch(table.health, this.#wheel, health)
@@ -63,8 +74,12 @@ export class EndpointDirectory {
       return isQuiet
     })
     this.#serviceSlots = new SlotRegistry('services', buffers.servicesMax, (slot) => {
-      table.health.clearService(slot)
-      return true
+      const isQuiet = table.concurrency.isQuiet(slot)
+      if (isQuiet) {
+        table.health.clearService(slot)
+        table.concurrency.clear(slot)
+      }
+      return isQuiet
     })
   }
 
@@ -119,6 +134,19 @@ export class EndpointDirectory {
       names.push(service.name)
     }
     return names
+  }
+
+  /** The load of every service that bounds it. */
+  loads(): ServiceLoad[] {
+    const loads: ServiceLoad[] = []
+    for (const { name: service, concurrency } of this.#services) {
+      if (concurrency === null) continue
+      const slot = this.#serviceSlots.acquire(service)
+      const shared = this.#concurrency
+      const [inFlight, waiting] = [shared.inFlight(slot), shared.waiting(slot)]
+      loads.push({ service, limit: shared.limit(slot), inFlight, waiting })
+    }
+    return loads
   }
 
   close(): void {

@@ -75,6 +75,11 @@ export class ConnectionCount {
     return true
   }
 
+  /** Those of all threads. */
+  get open(): number {
+    return Atomics.load(this.#cells, 0)
+  }
+
   leave(): void {
     Atomics.sub(this.#cells, 0, 1)
     Atomics.sub(this.#cells, this.#own, 1)

@@ -10,6 +10,7 @@ import {
   observeDuration,
 } from './metrics-shape.ts'
 import { MIRROR } from './mirror-metrics.ts'
+import { CONCURRENCY, ConcurrencyMetrics, OVERLOAD } from './overload-metrics.ts'
 import { POLICY } from './policy-metrics.ts'
 
 /** By the first digit of the status; `none` when there was no answer. */
@@ -155,8 +156,12 @@ const SERVICE = metricsShape('service', ['service'], {
 
 /** What one service does. */
 export class ServiceMetrics extends Block {
+  /** The queue in front of it. */
+  readonly concurrency: ConcurrencyMetrics
+
   constructor(writer: MetricsWriter, service: string) {
     super(writer, SERVICE, [service])
+    this.concurrency = new ConcurrencyMetrics(writer, service)
   }
 
   /** An attempt has its answer's head, or failed (`status` 0). */
@@ -337,8 +342,10 @@ export class GatewayMetrics extends Block {
 export const METRICS_SHAPES: readonly MetricsShape[] = [
   GATEWAY,
   THREAD,
+  OVERLOAD,
   ROUTE,
   SERVICE,
+  CONCURRENCY,
   POLICY,
   MIRROR,
 ]

@@ -3,6 +3,7 @@ import { formatDurationMs } from '../../lib/units.ts'
 import { errorAt, type Finding, formatPath, warningAt } from '../problem.ts'
 import type { ServiceDocument } from '../schema.ts'
 import type { CheckInput } from './input.ts'
+import { checkServiceConcurrency } from './service-concurrency.ts'
 import { checkRouteRetries, checkServiceHealth, fallbackServices } from './service-health.ts'
 
 /** All checks of listeners and services that need no files. */
@@ -21,6 +22,7 @@ export function checkServices(input: CheckInput): Finding[] {
     }
     checkService(input, service, findings)
     checkServiceHealth(input, service, findings)
+    checkServiceConcurrency(service, findings)
   }
   checkTimeouts(input, findings)
   checkRouteRetries(input, findings)

@@ -1,5 +1,6 @@
 // Consumers: who may call, by id. What they prove it with stands here as hashes only.
 import { z } from 'zod'
+import { importance } from './service-concurrency.ts'
 import { refuse } from './value.ts'
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}$/
@@ -148,6 +149,11 @@ const consumerSchema = z.strictObject({
     .array(z.string().regex(GROUP, 'a group is 1 to 128 visible characters without a comma'))
     .prefault([])
     .describe('What it belongs to; `require` and conditions ask for it.'),
+  importance: importance()
+    .optional()
+    .describe(
+      "How much its requests matter in the queue of a service, in place of the route's `importance`.",
+    ),
   metadata: z
     .record(z.string(), z.string())
     .prefault({})
@@ -188,9 +194,10 @@ const consumerSchema = z.strictObject({
 /** `consumers`: by id. The output is a list, with all passwords of one in one list. */
 export function consumersSchema() {
   return z.record(z.string().regex(ID, ID_PROBLEM), consumerSchema).transform((written) =>
-    Object.entries(written).map(([id, { password, passwords, htpasswd, ...rest }]) => ({
+    Object.entries(written).map(([id, { importance, password, passwords, htpasswd, ...rest }]) => ({
       id,
       ...rest,
+      importance: importance ?? null,
       /** In the order `password`, `passwords`, `htpasswd`. */
       passwords: [
         ...(password === undefined ? [] : [{ username: id, hash: password }]),

@@ -5,6 +5,7 @@ import { parseTarget } from '../../proxy/http/request-target.ts'
 import { matchFields, normaliseMatch } from './match.ts'
 import { mirrorSchema } from './mirror.ts'
 import { exchangeTimeoutFields } from './service.ts'
+import { importance } from './service-concurrency.ts'
 import { serviceReference } from './service-reference.ts'
 import { routeRetriesSchema } from './service-retries.ts'
 import type { UseSchema } from './use.ts'
@@ -202,6 +203,11 @@ export function routeSchema(context: SchemaContext, use: UseSchema) {
         .max(1_000_000)
         .prefault(0)
         .describe('Decides between routes that nothing else separates; the greater wins.'),
+      importance: importance()
+        .prefault('normal')
+        .describe(
+          'How much its requests matter when not all can be served: `low`, `normal`, `high` or `critical`. The least important are refused first.',
+        ),
       use: z.array(use).prefault([]).describe('Policies, in the order in which they run.'),
       ...forwardFields(context),
       redirect: redirectSchema.optional().describe('Answers with a redirect.'),
@@ -230,6 +236,7 @@ export function routeSchema(context: SchemaContext, use: UseSchema) {
     .transform((route, ctx) => ({
       id: route.id ?? null,
       match: normaliseMatch(route, ctx),
+      importance: route.importance,
       use: route.use,
       encodedSlash: route.encodedSlash,
       allowDoubleSlash: route.allow.doubleSlash,

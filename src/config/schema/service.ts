@@ -5,6 +5,7 @@ import type { HashKey } from '../../proxy/upstream/balancers/hash.ts'
 import { BALANCERS, DEFAULT_BALANCE } from '../../proxy/upstream/balancers/registry.ts'
 import { endpointUrl, isHostName } from './address.ts'
 import { endpointSchema } from './endpoint.ts'
+import { concurrencySchema } from './service-concurrency.ts'
 import { discoverSchema, identitySchema } from './service-discovery.ts'
 import {
   breakerSchema,
@@ -243,6 +244,11 @@ function serviceObjectSchema(context: SchemaContext) {
     breaker: breakerSchema
       .optional()
       .describe('Stops sending to the service while it fails as a whole. Absent: none.'),
+    concurrency: concurrencySchema
+      .optional()
+      .describe(
+        'Most requests in flight at the service, over all threads: a number, or `{ limit | adaptive, queue, ... }`. Absent: no such bound.',
+      ),
     connections: connectionsSchema.prefault({}).describe('Bounds of the connection pools.'),
     tls: tlsSchema(context).optional().describe('TLS to https endpoints.'),
     hostHeader: hostHeaderSchema
@@ -327,6 +333,7 @@ export function serviceSchema(context: SchemaContext) {
         spillBelow: value.spillBelow,
         slowStartMs: value.slowStart,
         breaker: value.breaker ?? null,
+        concurrency: value.concurrency ?? null,
         connections: value.connections,
         tls: scheme === 'https' ? (value.tls ?? NO_TLS_SETTINGS) : null,
         hostHeader: value.hostHeader,

@@ -42,6 +42,7 @@ describe('explain', () => {
         balance: 'p2c',
         retries: 1,
         hedge: null,
+        concurrency: null,
         discover: null,
         zone: null,
         endpoints: [{ url: 'http://127.0.0.1:4001', weight: 1, priority: 0, zone: null }],
@@ -52,6 +53,7 @@ describe('explain', () => {
         balance: 'round-robin',
         retries: 1,
         hedge: null,
+        concurrency: null,
         discover: null,
         zone: null,
         endpoints: [
@@ -60,6 +62,21 @@ describe('explain', () => {
         ],
       },
     ])
+  })
+
+  test('says how much a request matters, and what bounds those in flight', async () => {
+    folder.write(
+      'gatehouse.yaml',
+      `listen: http://127.0.0.1:8080
+services:
+  a: { url: http://127.0.0.1:4001, concurrency: { limit: 20, queue: { max: 5, timeout: 2s } } }
+  b: { url: http://127.0.0.1:4002, concurrency: { adaptive: gradient, queue: { max: 0 } } }
+routes: [{ importance: high, to: [{ service: a }, { service: b }] }]`,
+    )
+    const { out } = await folder.run('explain', 'GET', '/')
+    assert.match(out, /importance {2}high/)
+    assert.match(out, /limit {7}at most 20 in flight, 5 wait up to 2s/)
+    assert.match(out, /limit {7}at most 4 to 1000 \(gradient\) in flight, none wait/)
   })
 
   test('says which condition a route lost by', async () => {

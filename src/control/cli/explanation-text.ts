@@ -75,7 +75,8 @@ function decisionText(decision: ExplainedDecision, paint: Paint): string {
   return paint.red(reason === null ? answer : `${answer}: ${reason}`)
 }
 
-function targetLines({ forward, redirect, respond, params }: Explanation, paint: Paint): string[] {
+function targetLines(explanation: Explanation, paint: Paint): string[] {
+  const { forward, redirect, respond, params, importance } = explanation
   const names = Object.entries(params ?? {}).map(([name, value]) => `${name}=${value}`)
   const given = names.length === 0 ? [] : [`  parameters  ${names.join(' ')}`]
   if (redirect !== null) {
@@ -93,14 +94,16 @@ function targetLines({ forward, redirect, respond, params }: Explanation, paint:
     paint.bold('Forwarded'),
     ...given,
     `  target      ${forward.target}`,
+    ...(importance === null || importance === 'normal' ? [] : [`  importance  ${importance}`]),
     `  host        ${forward.host === null ? 'that of the endpoint' : forward.host || '(none)'}`,
   ]
   for (const { service, share, balance, retries, hedge, ...rest } of forward.services) {
-    const { discover, zone, endpoints } = rest
+    const { concurrency, discover, zone, endpoints } = rest
     const part = forward.services.length > 1 ? ` (${share} %)` : ''
     lines.push(`  service     ${paint.cyan(service)}${part}, ${balance}`)
     const hedged = hedge === null ? '' : `, hedged ${hedge}`
     lines.push(`  retries     ${retries === 0 ? 'none' : retries}${hedged}`)
+    if (concurrency !== null) lines.push(`  limit       ${concurrency}`)
     if (discover !== null) lines.push(`  endpoints   found by ${discover}`)
     for (const endpoint of endpoints) lines.push(`  endpoint    ${endpointText(endpoint, zone)}`)
   }

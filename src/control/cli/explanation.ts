@@ -35,6 +35,8 @@ export interface ExplainedService {
   readonly retries: number
   /** When another endpoint is asked as well; null for never. */
   readonly hedge: string | null
+  /** What bounds its requests in flight; null when nothing does. */
+  readonly concurrency: string | null
   /** Where the endpoints come from that the configuration does not list; null if it lists them. */
   readonly discover: string | null
   /** The gateway's own zone, if the service heeds it. */
@@ -69,6 +71,8 @@ export interface Explanation {
     readonly reason: string
   } | null
   readonly route: string | null
+  /** How much the request matters when not all can be served, unless its consumer says otherwise. */
+  readonly importance: string | null
   readonly params: Readonly<Record<string, string>> | null
   readonly policies: readonly ExplainedPolicy[]
   readonly forward: {
@@ -117,6 +121,7 @@ export async function explainRequest(
     })),
     otherRoutes: rows.length - near.length,
     route: null,
+    importance: null,
     params: null,
     policies: [],
     forward: null,
@@ -165,6 +170,7 @@ async function explainStages(
   const shown = (text: string) => shownTarget(text, document, policies)
   return {
     route: route.id,
+    importance: route.importance,
     params: exchange.params,
     refused,
     policies: explained,
@@ -268,6 +274,7 @@ function shares(document: Document, target: ForwardDocument): ExplainedService[]
       share: Math.round((weight / total) * 1000) / 10,
       balance: balanceText(service?.balance),
       ...againText(service, target),
+      concurrency: concurrencyText(service?.concurrency ?? null),
       discover: discoverText(service?.discover ?? null),
       zone: typeof service?.balance === 'string' ? document.zone : null,
       endpoints: (service?.endpoints ?? []).map((endpoint) => ({
@@ -301,6 +308,16 @@ function againText(
     retries: retries?.attemptsMax ?? service.retries.attemptsMax,
     hedge: hedge === null ? null : `after ${after}${hedge.max > 1 ? `, up to ${hedge.max}` : ''}`,
   }
+}
+
+function concurrencyText(concurrency: Document['services'][number]['concurrency']): string | null {
+  if (concurrency === null) return null
+  const { adaptive, limit, queueMax, queueTimeoutMs } = concurrency
+  const most =
+    adaptive === null ? `${limit}` : `${adaptive.min} to ${adaptive.max} (${adaptive.algorithm})`
+  const wait =
+    queueMax === 0 ? 'none wait' : `${queueMax} wait up to ${formatDurationMs(queueTimeoutMs)}`
+  return `at most ${most} in flight, ${wait}`
 }
 
 function balanceText(balance: Document['services'][number]['balance'] | undefined): string {

@@ -1,4 +1,5 @@
 // Numbers that nobody counts: they are read from the threads and the process when someone asks.
+import type { ServiceLoad } from '../../gateway/endpoint-directory.ts'
 import type { CollectedFamily } from '../../observability/exporters/prometheus.ts'
 
 type Sample = CollectedFamily['samples'][number]
@@ -11,13 +12,15 @@ export interface Readings {
   readonly isReady: boolean
   /** How often shared state found no room for another key. */
   readonly noRoom: number
+  /** Services that bound their requests in flight. */
+  readonly loads: readonly ServiceLoad[]
   /** The data plane's numbers, added up over all threads. */
   readonly stats: Readonly<Record<string, number>>
 }
 
 /** Readings as metric families. */
 export function collectedMetrics(readings: Readings): CollectedFamily[] {
-  const { threads, threadsServing, generation, isReady, noRoom, stats } = readings
+  const { threads, threadsServing, generation, isReady, noRoom, loads, stats } = readings
   const stat = (name: string) => stats[name] ?? 0
   const { user, system } = process.cpuUsage()
   return [
@@ -36,6 +39,7 @@ export function collectedMetrics(readings: Readings): CollectedFamily[] {
       'Requests that wait for a connection to a service.',
       one(stat('upstreamWaiters')),
     ),
+    ...(loads.length === 0 ? [] : loadMetrics(loads)),
     gauge('gatehouse_exchanges', 'Requests that are being answered.', one(stat('exchanges'))),
     gauge(
       'gatehouse_long_lived_exchanges',
@@ -63,6 +67,28 @@ export function collectedMetrics(readings: Readings): CollectedFamily[] {
       'process_start_time_seconds',
       'When the gateway process was started, in seconds since 1970.',
       one(performance.timeOrigin / 1000),
+    ),
+  ]
+}
+
+function loadMetrics(loads: readonly ServiceLoad[]): CollectedFamily[] {
+  const samples = (value: 'limit' | 'inFlight' | 'waiting'): Sample[] =>
+    loads.map((load) => ({ labels: { service: load.service }, value: load[value] }))
+  return [
+    gauge(
+      'gatehouse_upstream_concurrency_limit',
+      'Most requests that may be in flight at the service now.',
+      samples('limit'),
+    ),
+    gauge(
+      'gatehouse_upstream_concurrency_in_flight',
+      'Requests in flight at a service that has such a limit.',
+      samples('inFlight'),
+    ),
+    gauge(
+      'gatehouse_upstream_concurrency_waiting',
+      'Requests that wait because as many as the limit says are in flight.',
+      samples('waiting'),
     ),
   ]
 }

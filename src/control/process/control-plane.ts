@@ -196,6 +196,7 @@ export class ControlPlane implements ControlView {
       generation: this.#threads.generation,
       isReady: this.notReady().length === 0,
       noRoom: this.#cleanup.noRoom,
+      loads: this.#directory.loads(),
       stats,
     }
     return prometheusText(this.#metrics, collectedMetrics(readings))

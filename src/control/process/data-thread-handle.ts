@@ -1,9 +1,9 @@
 // The control plane's hold on one data-plane thread.
 import { MessageChannel, type ResourceLimits, Worker } from 'node:worker_threads'
 import type { Document } from '../../config/schema.ts'
-import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
 import { type DrainPlan, drainMs } from '../../gateway/drain.ts'
 import type { ListenSource } from '../../gateway/plane.ts'
+import type { EndpointsUpdate } from '../../gateway/plane-services.ts'
 import type { LogBatch } from '../../observability/log-batcher.ts'
 import type { RemoteDocuments } from '../../state/remote-documents.ts'
 import { busyCode } from './busy-code.ts'

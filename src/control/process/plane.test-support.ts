@@ -6,9 +6,9 @@ import type { AddressInfo } from 'node:net'
 import net from 'node:net'
 import { threadId } from 'node:worker_threads'
 import type { Document } from '../../config/schema.ts'
-import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
 import type { DrainPlan } from '../../gateway/drain.ts'
 import type { DataPlane, ListenSource } from '../../gateway/plane.ts'
+import type { EndpointsUpdate } from '../../gateway/plane-services.ts'
 
 /**
  * Requests: `/crash`, `/exit`, `/loop` end or block the thread; `/block/FILE` waits in native code for

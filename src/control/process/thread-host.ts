@@ -1,7 +1,7 @@
 // Inside a data-plane thread: answers the control plane's calls with the thread's data plane.
 import type { MessagePort } from 'node:worker_threads'
-import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
 import type { DataPlane } from '../../gateway/plane.ts'
+import type { EndpointsUpdate } from '../../gateway/plane-services.ts'
 import type { LogLevel } from '../../observability/log.ts'
 import { Pulse } from '../../observability/pulse.ts'
 import {

@@ -1,6 +1,6 @@
 // How much heap each data-plane thread may use: what the machine or its container has, shared out.
-import { totalmem } from 'node:os'
 import type { ResourceLimits } from 'node:worker_threads'
+import { memoryLimitBytes } from '../../lib/memory-limit.ts'
 
 const MB = 1024 * 1024
 const HEAP_MB_MIN = 64
@@ -15,14 +15,9 @@ const HEAP_SHARE = 0.5
 export function threadLimits(
   heap: number | 'auto',
   threads: number,
-  memoryBytes = availableBytes(),
+  memoryBytes = memoryLimitBytes(),
 ): ResourceLimits {
   if (heap !== 'auto') return { maxOldGenerationSizeMb: Math.floor(heap / MB) }
   const share = Math.floor((memoryBytes * HEAP_SHARE) / threads / MB)
   return { maxOldGenerationSizeMb: Math.min(HEAP_MB_MAX, Math.max(HEAP_MB_MIN, share)) }
-}
-
-function availableBytes(): number {
-  const constrained = process.constrainedMemory()
-  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem()
 }

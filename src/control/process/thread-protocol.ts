@@ -1,9 +1,9 @@
 // What the control plane and a data-plane thread say to each other over the thread's port.
 import type { MessagePort } from 'node:worker_threads'
 import type { Document } from '../../config/schema.ts'
-import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
 import type { DrainPlan } from '../../gateway/drain.ts'
 import type { ListenSource } from '../../gateway/plane.ts'
+import type { EndpointsUpdate } from '../../gateway/plane-services.ts'
 import type { SharedState } from '../../gateway/shared-state.ts'
 import type { LogLevel } from '../../observability/log.ts'
 

@@ -1,10 +1,10 @@
 // The data-plane threads of a gateway process: started, given the same configuration in two steps,
 // watched, and replaced when they end.
 import type { Document } from '../../config/schema.ts'
-import type { EndpointsUpdate } from '../../gateway/data-plane.ts'
 import { type DrainPlan, NO_GRACE } from '../../gateway/drain.ts'
 import { listenerKeys } from '../../gateway/listener-keys.ts'
 import type { ListenSource } from '../../gateway/plane.ts'
+import type { EndpointsUpdate } from '../../gateway/plane-services.ts'
 import type { SharedState } from '../../gateway/shared-state.ts'
 import type { LogBatch } from '../../observability/log-batcher.ts'
 import type { Running } from '../../observability/pulse.ts'

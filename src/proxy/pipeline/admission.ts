@@ -7,8 +7,11 @@ import type { ExchangeContext } from './exchange-context.ts'
 import { dodgesPolicies } from './path-doubt.ts'
 import type { RoutePlan } from './route.ts'
 
-/** Codes that the parser gives as well, and then ends the connection; one code must not mean two things. */
-const CLOSING: ReadonlySet<ErrorCode> = new Set(['bad_target', 'bad_connection'])
+/**
+ * Codes that the parser gives as well, and then ends the connection: one code must not mean two things.
+ * And where connections run out, that of the refused one is wanted back.
+ */
+const CLOSING: ReadonlySet<ErrorCode> = new Set(['bad_target', 'bad_connection', 'overloaded'])
 
 /**
  * Why the request may not enter its route, or null.
@@ -20,6 +23,11 @@ export function refusalAtEntry(
   context: ExchangeContext & { readonly table: RoutingTable<RoutePlan> },
   bodyBytesMax: number,
 ): ErrorCode | null {
+  const { overload } = context
+  if (plan.importance < overload.asksBelow) {
+    const refusal = overload.refusal(plan.importance)
+    if (refusal !== null) return refusal
+  }
   const head = exchange.request
   if (context.identityFields?.isNamedByConnection(head) === true) return 'bad_connection'
   if ((head.targetFlags & plan.targetFlagsRefused) !== 0) return 'bad_target'

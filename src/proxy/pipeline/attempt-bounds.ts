@@ -1,12 +1,15 @@
 // What bounds the attempts of an exchange beside their number: one timer for whatever is due first, the
-// deadline that came with the request, and the pass of the service's breaker.
+// deadline that came with the request, the pass of the service's breaker, and the place among those in
+// flight at the service.
 import { WheelTimer } from '../../lib/timer-wheel.ts'
 import type { UpstreamTimeouts } from '../http/client-connection.ts'
+import type { Place, PlaceSeeker } from '../upstream/concurrency/concurrency-gate.ts'
 import { Deadline, type DeadlineSettings } from '../upstream/deadline.ts'
 import type { RetrySettings } from '../upstream/retries.ts'
 import type { Service, ServiceSettings } from '../upstream/service.ts'
 import { type CircuitPass, circuitPass } from './circuit-pass.ts'
 import type { ExchangeRun } from './run.ts'
+import { endsAt, importanceOf } from './service-place.ts'
 
 /** What the timer stands for. */
 export const Wait = { queue: 0, attempt: 1, backoff: 2, deadline: 3 } as const
@@ -38,18 +41,26 @@ export function isWorthRetry(status: number, terms: AttemptTerms): boolean {
 }
 
 /** The bounds of one exchange's attempts. */
-export abstract class AttemptBounds extends WheelTimer {
+export abstract class AttemptBounds extends WheelTimer implements PlaceSeeker {
+  waiting: { cancel(): void } | null = null
   protected readonly run: ExchangeRun
   /** Of the time that the client gave, if it gave one. */
   protected deadline: Deadline | null = null
   protected waitsFor: number = Wait.queue
   /** Null where there is no breaker. */
   #pass: CircuitPass | null = null
+  #mayFallBack = true
+  /** From when on its time is the service's: not while it waits for a place. */
+  #startedAt: number
 
   constructor(run: ExchangeRun) {
     super()
     this.run = run
+    this.#startedAt = run.receivedAt
   }
+
+  /** Begins the first attempt, or answers in place of a service that fails. */
+  abstract start(mayFallBack: boolean): void
 
   /** Asks the service's breaker. @returns false when it is open. */
   protected enter(service: Service): boolean {
@@ -58,17 +69,46 @@ export abstract class AttemptBounds extends WheelTimer {
     return this.#pass !== null
   }
 
+  /**
+   * Takes a place at a service that bounds the requests in flight.
+   * @returns false when it has to wait: `start` is called again then, or the exchange is refused.
+   */
+  protected hasPlace(service: Service, mayFallBack: boolean): boolean {
+    const gate = service.concurrency
+    const { run } = this
+    if (gate === null || run.place !== null) return true
+    const importance = importanceOf(run)
+    run.place = gate.tryEnter(importance)
+    if (run.place !== null) return true
+    // The breaker is asked again when the time comes.
+    this.#pass?.cancel()
+    this.#mayFallBack = mayFallBack
+    gate.wait(this, importance, endsAt(run, service))
+    return false
+  }
+
+  onPlace(place: Place | null): void {
+    this.run.place = place
+    this.#startedAt = this.run.context.clock.now()
+    this.start(this.#mayFallBack)
+  }
+
+  onRefused(): void {
+    this.run.fail('service_overloaded')
+  }
+
   /** Tells the breaker what became of the exchange; only the first call counts. */
   protected settle(failed: boolean): void {
     if (this.#pass === null) return
-    const { context, receivedAt } = this.run
-    this.#pass.settle(context.clock.now() - receivedAt, failed)
+    const now = this.run.context.clock.now()
+    this.#pass.settle(now - this.#startedAt, failed)
   }
 
   /** Nothing that bounds it matters any more, and its end says nothing of the service. */
   protected release(): void {
     this.run.context.wheel.cancel(this)
     this.#pass?.cancel()
+    this.waiting?.cancel()
   }
 
   /** Reads the deadline that came with the request. @returns false when it has passed. */

@@ -33,6 +33,7 @@ export class Attempts extends CurrentAttempt implements UpstreamSide, ResponseSi
       return
     }
     run.upstream = this
+    if (!this.hasPlace(service, mayFallBack)) return
     service.budget.countRequest()
     if (hedge !== null) this.hedging = hedgingOf(run, service, this.terms, this)
     if (deadline === null || this.readDeadline(deadline)) this.#next()

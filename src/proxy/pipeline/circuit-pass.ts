@@ -3,6 +3,7 @@ import { Admission, type CircuitBreaker } from '../upstream/circuit-breaker.ts'
 import type { Fallback, Service, ServiceCounters } from '../upstream/service.ts'
 import { problem, type Reply, reply } from './reply.ts'
 import type { ExchangeRun } from './run.ts'
+import { leavePlace } from './service-place.ts'
 
 /** The right of one exchange to go to a service that has a breaker; ended once. */
 export class CircuitPass {
@@ -51,6 +52,7 @@ export function inPlaceOf(
   mayFallBack: boolean,
 ): Service | null {
   const { fallback } = service.settings
+  if (run.place !== null) leavePlace(run)
   if (!mayFallBack || fallback === null) {
     run.respond(circuitReply(service.breaker?.retryAfterMs() ?? 1))
     return null

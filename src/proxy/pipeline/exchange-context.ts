@@ -20,11 +20,23 @@ export interface ExchangeContext {
   readonly log: PolicyLog
   /** Where exchanges are known that may last for days. */
   readonly longLived: LongLivedRegistry
+  /** How much requests of a consumer matter, by its id; null when no consumer says so. */
+  readonly consumerImportance: ReadonlyMap<string, number> | null
+  /** What the thread cannot take any more. */
+  readonly overload: OverloadGate
   /** Gatehouse answered with a failure, or gave an exchange up. */
   countError(code: ErrorCode): void
   /** The exchange holds on to its snapshot from the first to the second call. */
   enter(): void
   leave(): void
+}
+
+/** Whether requests are refused because the gateway itself has too much to do. */
+export interface OverloadGate {
+  /** Requests that matter less than this are asked about. */
+  readonly asksBelow: number
+  /** Why a request of this importance is refused; null if it is not. */
+  refusal(importance: number): ErrorCode | null
 }
 
 /** The other side of a forwarded exchange, as the driver sees it. */

@@ -6,6 +6,7 @@ import { FieldEdits } from '../http/compose-head.ts'
 import type { RequestHead, ResponseHead } from '../http/message-head.ts'
 import type { PathParameters, RoutedRequest } from '../router/routing-table.ts'
 import type { BalancedRequest } from '../upstream/balancers/balancer.ts'
+import type { Place } from '../upstream/concurrency/concurrency-gate.ts'
 import type { Authentication, Consumer } from './consumer.ts'
 import { fieldLine, type Reply } from './reply.ts'
 
@@ -75,6 +76,8 @@ export abstract class Exchange extends WheelTimer implements RoutedRequest, Bala
   requestBytes = 0
   responseBytes = 0
   attempts = 0
+  /** Among the requests in flight at a service that bounds them; null where none is held. */
+  place: Place | null = null
   /** 'host:port' of the last attempt. */
   endpoint: string | null = null
   /** Target and Host as the head of this attempt carries them; known in `onForward`. */

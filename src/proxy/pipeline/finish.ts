@@ -8,6 +8,7 @@ import { finishThrough } from './hooks.ts'
 import type { Reply } from './reply.ts'
 import { replyHead } from './response-head.ts'
 import type { RoutePlan } from './route.ts'
+import { leavePlace } from './service-place.ts'
 
 /** What is asked of an exchange that ends. */
 interface Ending extends Exchange {
@@ -37,6 +38,7 @@ export function finish(run: Ending, ran: number): void {
   const { context, plan } = run
   run.durationMs = context.clock.now() - run.receivedAt
   if (run.status === 0) run.status = run.errorCode === null ? 0 : errorKind(run.errorCode).status
+  if (run.place !== null) leavePlace(run)
   finishThrough(run, plan.stages, ran, context.log)
   if (run.errorCode !== null) context.countError(run.errorCode)
   plan.counters.finish(run.status, run.durationMs, run.requestBytes, run.responseBytes)

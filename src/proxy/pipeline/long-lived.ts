@@ -5,7 +5,12 @@ import type { Clock } from '../../lib/clock.ts'
 import type { TimerWheel } from '../../lib/timer-wheel.ts'
 import type { ForwardedSettings } from '../http/forwarded-headers.ts'
 import type { ResponseHead } from '../http/message-head.ts'
-import type { ExchangeContext, LongLived, LongLivedRegistry } from './exchange-context.ts'
+import type {
+  ExchangeContext,
+  LongLived,
+  LongLivedRegistry,
+  OverloadGate,
+} from './exchange-context.ts'
 import type { PolicyLog } from './policy.ts'
 import type { RoutePlan } from './route.ts'
 import type { Stage } from './stage.ts'
@@ -18,6 +23,8 @@ export class Afterlife implements ExchangeContext {
   readonly viaLines: readonly [string, string]
   readonly trailersAllowed: ReadonlySet<string>
   readonly identityFields = null
+  readonly consumerImportance = null
+  readonly overload: OverloadGate
   readonly log: PolicyLog
   readonly countError: (code: ErrorCode) => void
   readonly longLived: LongLivedRegistry
@@ -32,6 +39,7 @@ export class Afterlife implements ExchangeContext {
     this.viaLines = from.viaLines
     this.trailersAllowed = from.trailersAllowed
     this.log = from.log
+    this.overload = from.overload
     this.countError = from.countError
     this.longLived = from.longLived
     this.#exchange = exchange

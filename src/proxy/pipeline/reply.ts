@@ -79,6 +79,18 @@ export interface ProblemDetails {
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
 }
 
+const failures = new Map<ErrorCode, Reply>()
+
+/** The reply to a failure of which no more is said than its code, and `detail` if that is not null. */
+export function failure(code: ErrorCode, detail: string | null): Reply {
+  if (detail !== null) return problem(code, { detail })
+  const known = failures.get(code)
+  if (known !== undefined) return known
+  const made = problem(code)
+  failures.set(code, made)
+  return made
+}
+
 /** The reply to a failure: problem+json (RFC 9457) with its Proxy-Status (RFC 9209). */
 export function problem(code: ErrorCode, details: ProblemDetails = {}): Reply {
   const { status, title, proxyStatus } = errorKind(code)

@@ -31,6 +31,8 @@ export interface RoutePlan {
   readonly upgrades: readonly string[]
   /** For the whole exchange; 0 for no bound. */
   readonly exchangeTimeoutMs: number
+  /** How much its requests matter when not all can be served; see Importance. */
+  readonly importance: number
   readonly counters: RouteCounters
 }
 

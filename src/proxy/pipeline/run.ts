@@ -24,9 +24,10 @@ import {
   responseThrough,
 } from './hooks.ts'
 import { Afterlife, isEventStream, lastStages } from './long-lived.ts'
-import { problem, Reply } from './reply.ts'
+import { failure, Reply } from './reply.ts'
 import { bodyMode, tunnelHead, upstreamHead } from './response-head.ts'
 import type { RoutePlan } from './route.ts'
+import { leavePlace } from './service-place.ts'
 import { copyOf } from './shadow.ts'
 import type { Stage } from './stage.ts'
 
@@ -109,8 +110,7 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner, Lon
     this.route = plan
     if (plan.slots > 0) this.slots = new Array(plan.slots).fill(null)
     if (plan.exchangeTimeoutMs > 0) context.wheel.arm(this, plan.exchangeTimeoutMs, this.receivedAt)
-    const { bodyBytesMax } = this.connection.host.limits
-    const refusal = refusalAtEntry(this, plan, context, bodyBytesMax)
+    const refusal = refusalAtEntry(this, plan, context, this.connection.host.limits.bodyBytesMax)
     if (refusal !== null) {
       if (endsConnection(refusal)) this.connection.closing = true
       this.fail(refusal)
@@ -236,9 +236,8 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner, Lon
   /** Ends the exchange with a failure of the catalogue, or, once the answer has begun, cuts it off. */
   fail(code: ErrorCode): void {
     if (this.#phase === Phase.finished) return
-    const detail = this.errorDetail === null ? {} : { detail: this.errorDetail }
     if (this.#phase >= Phase.responding) this.#abandon(code)
-    else this.respond(problem(code, detail))
+    else this.respond(failure(code, this.errorDetail))
   }
 
   /** Answers with a reply of the gateway's own. */
@@ -312,6 +311,7 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner, Lon
   /** It may last for days: what is not needed for its end is let go. */
   #outlive(): void {
     const from = this.context
+    if (this.place !== null) leavePlace(this)
     const stages = lastStages(this.plan, this.#ran)
     this.plan = { ...this.plan, stages }
     this.#ran = (1 << stages.length) - 1

@@ -1,6 +1,7 @@
 // What all threads of a gateway must agree on about its endpoints: requests in flight, open
 // connections, who waits for one, whose turn it is, and their health. Numbers in SharedArrayBuffers.
 import { type Clock, systemClock } from '../../lib/clock.ts'
+import { concurrencyBytes, SharedConcurrency } from './concurrency/shared-concurrency.ts'
 import { healthBytes, SharedHealth } from './health/shared-health.ts'
 
 /** How much room the table has; fixed for the life of the process. */
@@ -14,6 +15,7 @@ export interface EndpointTableCapacity {
 export interface EndpointTableBuffers extends EndpointTableCapacity {
   readonly cells: SharedArrayBuffer
   readonly health: SharedArrayBuffer
+  readonly concurrency: SharedArrayBuffer
 }
 
 // Int32 cells in a cache line. Rows and turns begin on a line of their own, so that the one writer
@@ -36,6 +38,7 @@ export class EndpointTable {
   readonly clock: Clock
   readonly buffers: EndpointTableBuffers
   readonly health: SharedHealth
+  readonly concurrency: SharedConcurrency
   readonly #cells: Int32Array
   readonly #stride: number
   readonly #threadsMax: number
@@ -62,6 +65,8 @@ export class EndpointTable {
     this.clock = clock
     this.buffers = buffers
     this.health = new SharedHealth(buffers.health, buffers, threadIndex, clock)
+    const { concurrency } = buffers
+    this.concurrency = new SharedConcurrency(concurrency, buffers, threadIndex, this.health)
     this.#cells = new Int32Array(buffers.cells)
     this.#stride = strideOf(endpointsMax)
     this.#threadsMax = threadsMax
@@ -91,7 +96,8 @@ export class EndpointTable {
     const perSlot = strideOf(whole.endpointsMax) * (3 * whole.threadsMax + 3)
     const cells = new SharedArrayBuffer((LINE + perSlot + whole.servicesMax * LINE) * 4)
     const health = new SharedArrayBuffer(healthBytes(whole))
-    return new EndpointTable({ ...whole, cells, health }, threadIndex, clock)
+    const concurrency = new SharedArrayBuffer(concurrencyBytes(whole))
+    return new EndpointTable({ ...whole, cells, health, concurrency }, threadIndex, clock)
   }
 
   /** The same state, seen from the thread that writes row `threadIndex`. */
@@ -186,6 +192,7 @@ export class EndpointTable {
   /** Gives back all that a dead thread held. Call it after the thread ended, before its index is used again. */
   releaseThread(threadIndex: number): void {
     this.health.releaseThread(threadIndex)
+    this.concurrency.releaseThread(threadIndex)
     const cells = this.#cells
     const row = threadIndex * this.#stride
     for (let slot = 0; slot < this.buffers.endpointsMax; slot += 1) {

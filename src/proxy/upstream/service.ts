@@ -3,6 +3,11 @@ import type { ErrorCode } from '../../errors.ts'
 import type { BalancedRequest, Picker, PickerFactory, SharedTurns } from './balancers/balancer.ts'
 import { StickyPicker } from './balancers/sticky.ts'
 import { type BreakerSettings, CircuitBreaker } from './circuit-breaker.ts'
+import {
+  ConcurrencyGate,
+  type ConcurrencySettings,
+  type GateCounters,
+} from './concurrency/concurrency-gate.ts'
 import { ConnectionPool, type PoolEnvironment, type PoolSettings } from './connection-pool.ts'
 import type { DeadlineSettings } from './deadline.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -14,6 +19,8 @@ import { EndpointTls, type UpstreamTls } from './upstream-tls.ts'
 
 /** Counts what a service answers; see observability. */
 export interface ServiceCounters {
+  /** The queue in front of it. */
+  readonly concurrency: GateCounters
   /** An attempt has its answer's head, or failed (`status` 0). */
   attempt(status: number, latencyMs: number): void
   /** Why an attempt failed. */
@@ -67,6 +74,7 @@ export interface ServiceSettings {
   readonly failureStatuses: ReadonlySet<number>
   readonly deadline: DeadlineSettings | null
   readonly breaker: BreakerSettings | null
+  readonly concurrency: ConcurrencySettings | null
   readonly fallback: Fallback | null
   readonly hostHeader: HostHeader
   /** For https endpoints, else null. */
@@ -88,6 +96,9 @@ export class Service {
   breaker: CircuitBreaker | null = null
   /** How long answers take; null where no hedge goes by that. */
   latencies: LatencySketch | null = null
+  /** Bounds the requests in flight; null: nothing does, or there is no endpoint to protect. */
+  concurrency: ConcurrencyGate | null = null
+  #gate: ConcurrencyGate | null = null
   readonly #health: ServiceHealth
   /** What a pick leaves out besides those tried, during a slow start. */
   readonly #skipped: Endpoint[] = []
@@ -123,7 +134,7 @@ export class Service {
     if (tlsChanged) this.#tls = settings.tls
     this.#settings = settings
     this.#endpoints = endpoints
-    const { breaker, hedge, retries } = settings
+    const { breaker, concurrency, hedge, retries } = settings
     const { health } = this.#environment.table
     const first = endpoints[0]
     this.#health.configure(settings.health, endpoints)
@@ -137,6 +148,7 @@ export class Service {
     else if (this.latencies?.quantile !== quantile) {
       this.latencies = new LatencySketch(quantile, this.#environment.table.clock)
     }
+    this.#bound(first === undefined ? null : concurrency, first?.serviceSlot ?? 0)
     const context = { turns, random: this.#random, zones: this.#health.zones }
     this.#picker = endpoints.length === 0 ? null : settings.picker(endpoints, context)
     for (const [endpoint, pool] of this.#pools) {
@@ -212,8 +224,20 @@ export class Service {
     return made
   }
 
+  /** The gate stays the same while the service lives: requests hold places of it, or wait. */
+  #bound(settings: ConcurrencySettings | null, serviceSlot: number): void {
+    const { table, wheel } = this.#environment
+    if (settings !== null && this.#gate === null) {
+      const { clock, concurrency: shared } = table
+      this.#gate = new ConcurrencyGate({ shared, clock, wheel }, this.settings.counters.concurrency)
+    }
+    this.concurrency = settings === null ? null : this.#gate
+    this.#gate?.configure(settings, serviceSlot)
+  }
+
   /** Closes all that is idle, and the rest as it comes back. */
   close(): void {
+    this.#bound(null, 0)
     for (const pool of this.#pools.values()) pool.close()
     this.#pools.clear()
   }
