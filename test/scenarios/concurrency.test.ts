@@ -194,6 +194,19 @@ describe('a place', { concurrency: 8 }, () => {
     socket.destroy()
   })
 
+  test('is not held by a stream of events', async (t) => {
+    const { service, port, line } = await start(t, PATIENT)
+    const request = http.get({ port, path: '/normal/events' })
+    const [stream] = (await once(request, 'response')) as [http.IncomingMessage]
+    await once(stream, 'data')
+    const [answer] = await line(['/normal/2'])
+    await service.came(2)
+    service.release()
+    assert.equal((await answer!).status, 200)
+    stream.on('error', () => {})
+    request.destroy()
+  })
+
   test('goes by the importance of the consumer once that is known', async (t) => {
     const { createHash } = await import('node:crypto')
     const hash = (key: string) => `sha256:${createHash('sha256').update(key).digest('hex')}`

@@ -1,4 +1,4 @@
-// A service that answers only when the test says so.
+// A service that answers only when the test says so; a stream of events begins at once and has no end.
 import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -18,6 +18,12 @@ export class HeldService {
       request.resume()
       const held = { path: request.url!, response }
       this.paths.push(held.path)
+      if (held.path.endsWith('/events')) {
+        response.writeHead(200, { 'Content-Type': 'text/event-stream' })
+        response.write('data: begun\n\n')
+        this.#changes.notify()
+        return
+      }
       this.#held.push(held)
       response.on('close', () => {
         const index = this.#held.indexOf(held)
