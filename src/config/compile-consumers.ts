@@ -14,11 +14,18 @@ export function compileConsumers({ consumers }: Document): ConsumerDirectory {
   return consumers.length === 0 ? NO_CONSUMERS : new CompiledConsumers(consumers)
 }
 
+/** Whose tokens of one issuer are, by subject and by client. */
+interface TokensOfIssuer {
+  readonly subjects: Map<string, KnownConsumer>
+  readonly clients: Map<string, KnownConsumer>
+}
+
 class CompiledConsumers implements ConsumerDirectory {
   readonly #ids = new Map<string, KnownConsumer>()
   readonly #keys = new Map<string, KeyEntry>()
   readonly #passwords = new Map<string, PasswordEntry>()
   readonly #signatureKeys = new Map<string, SignatureKeyEntry>()
+  readonly #issuers = new Map<string, TokensOfIssuer>()
   readonly #decoys: string[] = []
 
   constructor(documents: readonly ConsumerDocument[]) {
@@ -37,6 +44,14 @@ class CompiledConsumers implements ConsumerDirectory {
     return this.#passwords.get(name) ?? null
   }
 
+  byToken(issuer: string, subject: string | null, client: string | null): KnownConsumer | null {
+    const tokens = this.#issuers.get(issuer)
+    if (tokens === undefined) return null
+    const bySubject = subject === null ? undefined : tokens.subjects.get(subject)
+    if (bySubject !== undefined) return bySubject
+    return client === null ? null : (tokens.clients.get(client) ?? null)
+  }
+
   bySignatureKey(keyId: string): SignatureKeyEntry | null {
     return this.#signatureKeys.get(keyId) ?? null
   }
@@ -50,7 +65,8 @@ class CompiledConsumers implements ConsumerDirectory {
     return this.#decoys[sum % this.#decoys.length]!
   }
 
-  #add({ id, groups, metadata, keys, passwords, signatureKeys, limits }: ConsumerDocument): void {
+  #add(document: ConsumerDocument): void {
+    const { id, groups, metadata, keys, passwords, signatureKeys, tokens, limits } = document
     const consumer: KnownConsumer = Object.freeze({
       id,
       groups: Object.freeze([...groups]),
@@ -73,6 +89,12 @@ class CompiledConsumers implements ConsumerDirectory {
     }
     for (const { keyId, algorithm, key } of signatureKeys) {
       this.#signatureKeys.set(keyId, { consumer, algorithm, key })
+    }
+    for (const { issuer, subject, client } of tokens) {
+      const found = this.#issuers.get(issuer) ?? { subjects: new Map(), clients: new Map() }
+      this.#issuers.set(issuer, found)
+      if (subject !== null) found.subjects.set(subject, consumer)
+      if (client !== null) found.clients.set(client, consumer)
     }
   }
 }

@@ -43,6 +43,16 @@ export function anyOf<const Definitions extends readonly PolicyDefinition[]>(
         ({ definition, settings: own }) => definition.identityHeaders?.(own) ?? [],
       ),
     credentialPlaces: (settings) => alternatives(settings).flatMap(credentialPlaces),
+    credentials: (settings) =>
+      alternatives(settings).flatMap(
+        ({ definition, settings: own }) => definition.credentials?.(own) ?? [],
+      ),
+    resolveFiles: ({ of }, resolve) => ({
+      of: of.map((use) => {
+        const settings = definitionOf(use).resolveFiles?.(use.settings, resolve) ?? use.settings
+        return { policy: use.policy, settings }
+      }),
+    }),
     offline: (settings: Settings) => alternatives(settings).every(isOffline),
     body: bodyUse(definitions, alternatives),
     examples: [{ of: exampleOf(definitions) }],

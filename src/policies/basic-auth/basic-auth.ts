@@ -47,6 +47,7 @@ export const basicAuth = definePolicy({
   provides: ['consumer'],
   identityHeaders: ({ forward }) => consumerHeaderNames(forward),
   credentialPlaces: () => ['header:authorization'],
+  credentials: () => [{ kind: 'passwords', isNeeded: true }],
   examples: [
     {},
     { realm: 'Back office', forward: { id: 'x-consumer' }, failures: { perIdentity: 5 } },

@@ -1,5 +1,6 @@
 // JSON Web Tokens (RFC 7519) as credentials: who presents a valid one is known by its claims.
 import { definePolicy, type PolicyEnvironment } from '../../proxy/pipeline/policy.ts'
+import { tokenCredentials } from '../token-consumer.ts'
 import { PUBLIC_KEY_ALGORITHMS } from './algorithms.ts'
 import { ConfiguredKeys, FollowedKeys, type KeySource } from './key-source.ts'
 import { allowedAlgorithms, heldKeys, type JwtSettings, nameOf, settings } from './settings.ts'
@@ -18,6 +19,7 @@ export const jwt = definePolicy({
     if (from === 'authorization') return ['header:authorization']
     return 'cookie' in from ? [`cookie:${from.cookie}`] : [`header:${from.header.toLowerCase()}`]
   },
+  credentials: ({ issuer, consumer }) => tokenCredentials(consumer, issuer ?? []),
   examples: [
     { issuer: 'https://id.example/', audience: 'shop' },
     {
@@ -43,7 +45,7 @@ export const jwt = definePolicy({
     const keys = keysOf(written, environment)
     const name = nameOf('realm', written)
     const realm = environment.keep(name, () => new TokenRealm(written, keys, environment))
-    const gate = new TokenGate(realm, environment.stage.id)
+    const gate = new TokenGate(realm, environment)
     return { onRequest: (exchange) => gate.decide(exchange) }
   },
 })

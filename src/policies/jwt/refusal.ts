@@ -1,4 +1,5 @@
 // Why a token is refused: a closed list. The reason is a member of the problem document.
+import { CONSUMER_REFUSALS } from '../token-consumer.ts'
 
 interface RefusalKind {
   /** Shown to the client. */
@@ -48,6 +49,8 @@ export const REFUSALS = {
   expired: misplaced('The token has expired.'),
   not_yet_valid: misplaced('The token is not valid yet.'),
   bound_elsewhere: misplaced('The token is bound to its holder in a way that is not checked here.'),
+  unknown_consumer: misplaced(CONSUMER_REFUSALS.unknown_consumer),
+  foreign_consumer: misplaced(CONSUMER_REFUSALS.foreign_consumer),
   not_bound: misplaced('The token is not bound to a key, as DPoP demands.'),
   proof_missing: proof('The token is bound to a key, but no DPoP proof comes with it.'),
   proof_malformed: proof('The DPoP proof cannot be read.'),

@@ -9,6 +9,7 @@ import type { Outcome } from '../../state/store.ts'
 import { type ChallengeParameters, challenge } from '../challenge.ts'
 import { ClaimReader, forwardIdentity } from '../claims.ts'
 import { CredentialFailures } from '../credential-failure.ts'
+import { TokenConsumers } from '../token-consumer.ts'
 import { type TokenScheme, TokenSource } from '../token-source.ts'
 import { PUBLIC_KEY_ALGORITHMS } from './algorithms.ts'
 import { mediaType } from './compact-token.ts'
@@ -113,11 +114,12 @@ export class TokenGate {
   readonly #isOptional: boolean
   readonly #strips: boolean
   readonly #dpop: JwtSettings['dpop']
+  readonly #consumers: TokenConsumers
   readonly #bearer: Authentication
   readonly #bound: Authentication
 
-  constructor(realm: TokenRealm, stage: string) {
-    const { from, optional, strip, dpop } = realm.settings
+  constructor(realm: TokenRealm, { stage: { id: stage }, consumers }: PolicyEnvironment) {
+    const { from, optional, strip, dpop, consumer, issuer } = realm.settings
     this.#realm = realm
     this.#source = new TokenSource(from, dpop === 'off' ? ['Bearer'] : ['Bearer', 'DPoP'])
     this.#remembered = realm.remembered
@@ -125,6 +127,8 @@ export class TokenGate {
     this.#isOptional = optional
     this.#strips = strip
     this.#dpop = dpop
+    const trust = { isIssuerChecked: issuer !== undefined, hasClients: true }
+    this.#consumers = new TokenConsumers(consumer, trust, consumers)
     this.#bearer = Object.freeze({ stage, scheme: 'Bearer' })
     this.#bound = Object.freeze({ stage, scheme: 'DPoP' })
   }
@@ -189,8 +193,7 @@ export class TokenGate {
       if (this.#dpop === 'required' || scheme === 'DPoP') {
         return this.#realm.refuse(exchange, 'not_bound')
       }
-      this.#enter(exchange, verified, this.#bearer)
-      return
+      return this.#enter(exchange, verified, this.#bearer)
     }
     // A bound token is worth nothing without its proof, whatever else the client calls it.
     if (this.#dpop === 'off' || (scheme === 'Bearer' && this.#source.hasSchemes)) {
@@ -205,12 +208,18 @@ export class TokenGate {
 
   #afterProof(exchange: Exchange, verified: VerifiedToken, refusal: Refusal | null): void | Reply {
     if (refusal !== null) return this.#realm.refuse(exchange, refusal)
-    this.#enter(exchange, verified, this.#bound)
+    return this.#enter(exchange, verified, this.#bound)
   }
 
-  #enter(exchange: Exchange, verified: VerifiedToken, authentication: Authentication): void {
+  #enter(
+    exchange: Exchange,
+    verified: VerifiedToken,
+    authentication: Authentication,
+  ): void | Reply {
     const { identity } = verified
-    exchange.consumer = identity.consumer
+    const consumer = this.#consumers.resolve(identity.consumer)
+    if (typeof consumer === 'string') return this.#realm.refuse(exchange, consumer)
+    exchange.consumer = consumer
     exchange.authentication = authentication
     forwardIdentity(exchange, identity)
     if (!this.#strips) return

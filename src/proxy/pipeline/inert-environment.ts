@@ -13,6 +13,7 @@ const SILENT: PolicyLog = { info() {}, warn() {}, error() {}, line() {} }
 /** A directory without consumers. */
 export const NO_CONSUMERS: ConsumerDirectory = {
   byId: () => null,
+  byToken: () => null,
   byKeyHash: () => null,
   byUsername: () => null,
   bySignatureKey: () => null,
