@@ -12,6 +12,7 @@ import { testKey } from '../../src/policies/jwt/jwt.test-support.ts'
 import { eventually } from '../support/changes.ts'
 import type { Settings } from '../support/gateway.ts'
 import { RawClient } from '../support/raw-client.ts'
+import type { WireResponse } from '../support/strict-http.ts'
 import { Issuer } from '../support/token-issuer.ts'
 
 const THREADS = 3
@@ -43,13 +44,16 @@ class Crowd {
     return open.length === THREADS && open.every(([, count]) => Number(count) >= 2)
   }
 
-  /** What all of them are answered, each answer once. */
+  /** What one of them is answered. */
+  exchange(fields: string, client: RawClient = this.#clients[0]!): Promise<WireResponse> {
+    return client.exchange(`GET /orders HTTP/1.1\r\nHost: shop.example\r\n${fields}\r\n`)
+  }
+
+  /** What all of them are answered, sorted. */
   async ask(fields: string): Promise<string[]> {
     const answers = await Promise.all(
       this.#clients.map(async (client) => {
-        const answer = await client.exchange(
-          `GET /orders HTTP/1.1\r\nHost: shop.example\r\n${fields}\r\n`,
-        )
+        const answer = await this.exchange(fields, client)
         if (answer.status === 200) return '200'
         const { code, reason = '' } = answer.json as Record<string, string>
         return `${answer.status} ${code} ${reason}`.trim()
@@ -170,20 +174,28 @@ test('a reload forgets neither keys nor tokens, even if nobody could be asked', 
   assert.equal(issuer.fetches, 1)
 })
 
-test('a proof of possession is good once, whichever threads are asked', async (t) => {
+test('a proof of possession is good once, and a nonce everywhere, whichever threads are asked', async (t) => {
   const issuer = await Issuer.start(t)
-  const asker = await crowd(t, issuer, { dpop: 'required' })
+  const dpopNonce = { secret: 'a secret of no less than 32 characters' }
+  const asker = await crowd(t, issuer, { dpop: 'required', dpopNonce })
   const holder = await testKey('ES256', 'holder')
   const { kty, crv, x, y } = holder.jwk
   const jkt = await calculateJwkThumbprint(holder.jwk)
   const token = await issuer.token(issuer.keys[0]!, { cnf: { jkt } })
   const ath = createHash('sha256').update(token).digest('base64url')
-  for (const jti of ['one', 'two', 'three']) {
-    const proof = await new SignJWT({ jti, htm: 'GET', htu: 'http://shop.example/orders', ath })
+  const htu = 'http://shop.example/orders'
+  const fields = async (jti: string, nonce?: string): Promise<string> => {
+    const proof = await new SignJWT({ jti, htm: 'GET', htu, ath, nonce })
       .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk: { kty, crv, x, y } as JWK })
       .setIssuedAt()
       .sign(holder.privateKey)
-    const answers = await asker.ask(`Authorization: DPoP ${token}\r\nDPoP: ${proof}\r\n`)
+    return `Authorization: DPoP ${token}\r\nDPoP: ${proof}\r\n`
+  }
+  const first = await asker.exchange(await fields('none'))
+  assert.match(first.header('www-authenticate')!, /^DPoP error="use_dpop_nonce"/)
+  const nonce = first.header('dpop-nonce')!
+  for (const jti of ['one', 'two', 'three']) {
+    const answers = await asker.ask(await fields(jti, nonce))
     const passed = answers.filter((answer) => answer === '200')
     assert.equal(passed.length, 1, `of all threads at once one lets it in: ${answers.join(', ')}`)
     const others = new Set(answers.filter((answer) => answer !== '200'))

@@ -4,7 +4,8 @@ import { tokenCredentials } from '../token-consumer.ts'
 import { PUBLIC_KEY_ALGORITHMS } from './algorithms.ts'
 import { ConfiguredKeys, FollowedKeys, type KeySource } from './key-source.ts'
 import { allowedAlgorithms, heldKeys, type JwtSettings, nameOf, settings } from './settings.ts'
-import { TokenGate, TokenRealm } from './token-gate.ts'
+import { TokenGate } from './token-gate.ts'
+import { TokenRealm } from './token-realm.ts'
 
 /** More than any set of keys, or metadata, takes. */
 const DOCUMENT_BYTES_MAX = 256 * 1024
@@ -31,6 +32,7 @@ export const jwt = definePolicy({
       consumer: { id: 'sub', groups: '/realm_access/roles' },
       forward: { 'x-user': 'sub', 'x-mail': 'email' },
       dpop: 'optional',
+      dpopNonce: { secret: 'fedcba9876543210fedcba9876543210' },
       resourceMetadata: 'https://api.example/.well-known/oauth-protected-resource',
     },
     {
@@ -46,7 +48,10 @@ export const jwt = definePolicy({
     const name = nameOf('realm', written)
     const realm = environment.keep(name, () => new TokenRealm(written, keys, environment))
     const gate = new TokenGate(realm, environment)
-    return { onRequest: (exchange) => gate.decide(exchange) }
+    return {
+      onRequest: (exchange) => gate.decide(exchange),
+      ...(realm.nonces !== null && { onResponse: (exchange) => gate.renewNonce(exchange) }),
+    }
   },
 })
 

@@ -59,6 +59,12 @@ export const REFUSALS = {
   proof_request: proof('The DPoP proof was made for another request.'),
   proof_token: proof('The DPoP proof was made for another token.'),
   proof_time: proof('The DPoP proof is too old, or from the future.'),
+  // The first request of every client gets this, and the first one after a change of the nonce.
+  proof_nonce: {
+    detail: 'The DPoP proof lacks the nonce of this gateway, or holds one that has run out.',
+    suspicious: false,
+    isProof: true,
+  },
   proof_replayed: proof('The DPoP proof was used before.'),
 } as const satisfies Record<string, RefusalKind>
 
