@@ -49,6 +49,13 @@ export interface Kept {
   dispose(): void
 }
 
+/** Places that the threads of this process share, such as those in its thread pool. Those of a dead one are free. */
+export interface ProcessPlaces {
+  /** Takes one of `max` places of this name; pair each success with one `leave`. */
+  enter(name: string, max: number): boolean
+  leave(name: string): void
+}
+
 /** What a policy is given to work with. */
 export interface PolicyEnvironment {
   /** The route this instance is compiled for. */
@@ -60,6 +67,7 @@ export interface PolicyEnvironment {
   /** State that all threads share. */
   readonly store: Store
   readonly failedAttempts: FailedAttempts
+  readonly places: ProcessPlaces
   readonly documents: RemoteDocuments
   /**
    * What lives as long as some stage of some snapshot asks for it under this key: caches, connections,
