@@ -112,7 +112,10 @@ describe('policies of plugins', () => {
     }
     assert.deepEqual(await problemsOf('{ who: { text: a } }'), [])
     assert.match((await problemsOf('{ who: { text: 1 } }'))[0]!, /of\[0\].*/)
-    assert.match((await problemsOf('{ what: { text: a } }'))[0]!, /of\[0\]: one entry names one policy/)
+    assert.match(
+      (await problemsOf('{ what: { text: a } }'))[0]!,
+      /of\[0\]: one entry names one policy/,
+    )
     assert.equal((await problemsOf('who')).length, 1, 'it needs settings')
   })
 

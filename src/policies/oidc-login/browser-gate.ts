@@ -54,8 +54,16 @@ export class BrowserGate {
       return new Provider({ ...written, timeoutMs: written.timeout }, clock)
     })
     this.#refresh = environment.keep(`refresh ${name}`, () => {
-      return new SessionRefresh(provider, rules, clock, (reason) => {
-        environment.log.warn({ reason }, 'the tokens of a session could not be refreshed')
+      const { places, log } = environment
+      return new SessionRefresh({
+        name,
+        provider,
+        rules,
+        // The thread that refreshes may have to ask for metadata and keys as well.
+        timeoutMs: 4 * written.timeout,
+        environment: { clock, places },
+        onFailure: (reason) =>
+          log.warn({ reason }, 'the tokens of a session could not be refreshed'),
       })
     })
     this.#flow = new LoginFlow({
