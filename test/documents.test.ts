@@ -41,7 +41,7 @@ test("the lines in the guide are those on the shop's screen", async () => {
   const { screen } = await import('../examples/shop/screen.ts')
   const gateway = { port: 8080, adminPort: 9901, pid: 1, logPath: '' }
   const lines = screen(gateway, []).match(/(?<=^ {4})curl .*?(?=\s*(?:# .*)?$)/gm)!
-  assert.equal(lines.length, 5)
+  assert.equal(lines.length, 7)
   const guide = read('docs/guide/getting-started.md')
   for (const line of lines) assert.ok(guide.includes(`\n${line}\n`), line)
 })

@@ -37,6 +37,8 @@ ${rows.join('\n')}
     curl ${url}/api/orders -H 'Content-Type: application/json' -d '{"user":1,"product":2,"quantity":3}'
     curl '${url}/api/products/1?turn=[1-3]'                     # three instances answer in turn
     curl -i ${url}/api/users -H 'Origin: http://localhost:3000' # request id, CORS
+    curl ${url}/api/account -H "Authorization: Bearer $(curl -s ${url}/token -d user=2)"
+    curl -i ${url}/api/account                                  # without a token: 401
     curl -i ${url}/api/nothing                                  # the gateway's own answer
 
   Configuration: examples/shop/gatehouse.yaml

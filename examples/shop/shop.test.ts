@@ -32,7 +32,8 @@ async function freePort(): Promise<number> {
 }
 
 function spawnShop(port: number): ChildProcess {
-  const ports = { ADMIN_PORT: '0', USERS_PORT: '0', ORDERS_PORT: '0', PRODUCTS_PORTS: '0,0,0' }
+  const services = { USERS_PORT: '0', ORDERS_PORT: '0', PRODUCTS_PORTS: '0,0,0', ISSUER_PORT: '0' }
+  const ports = { ADMIN_PORT: '0', ...services }
   return spawn(process.execPath, [join(import.meta.dirname, 'start.ts')], {
     env: { ...process.env, ...ports, PORT: String(port) },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -82,14 +83,19 @@ async function run(line: string): Promise<string> {
 
 test('the lines on the screen do what the screen says', async (context) => {
   const shop = await openShop(context)
-  assert.equal(shop.lines.length, 5)
-  const [user, order, turns, cors, nothing] = await Promise.all(shop.lines.map(run))
+  assert.equal(shop.lines.length, 7)
+  const answers = await Promise.all(shop.lines.map(run))
+  const [user, order, turns, cors, account, stranger, nothing] = answers
   assert.equal(JSON.parse(user!).name, 'Ada Lindgren')
   assert.deepEqual(JSON.parse(order!), { id: 2, user: 1, product: 2, quantity: 3 })
   assert.deepEqual(turns!.match(/products-\d/g)!.sort(), ['products-1', 'products-2', 'products-3'])
   assert.match(cors!, /^HTTP\/1\.1 200 /)
   assert.match(cors!, /^access-control-allow-origin: http:\/\/localhost:3000\r$/im)
   assert.match(cors!, /^x-request-id: \S+\r$/im)
+  assert.equal(JSON.parse(account!).name, 'Bruno Costa')
+  assert.match(stranger!, /^HTTP\/1\.1 401 /)
+  assert.match(stranger!, /^www-authenticate: Bearer\r$/im)
+  assert.match(stranger!, /token_missing/)
   assert.match(nothing!, /^HTTP\/1\.1 404 /)
   assert.match(nothing!, /^content-type: application\/problem\+json\r$/im)
   assert.match(nothing!, /route_not_found/)
@@ -97,7 +103,7 @@ test('the lines on the screen do what the screen says', async (context) => {
 
 test('Ctrl-C ends every process of it', async (context) => {
   const shop = await openShop(context)
-  assert.ok(shop.pids.length >= 7, 'a starter, five services and the gateway')
+  assert.ok(shop.pids.length >= 8, 'a starter, six services and the gateway')
   const exit = once(shop.process, 'exit')
   process.kill(-shop.process.pid!, 'SIGINT')
   assert.deepEqual(await exit, [0, null])

@@ -1,6 +1,6 @@
-// Runs the shop: five services and Gatehouse in front of them, each in a process of its own, until
-// Ctrl-C. PORT moves the gateway; ADMIN_PORT, USERS_PORT, ORDERS_PORT and PRODUCTS_PORTS (three,
-// separated by commas) move the rest, 0 meaning any free port.
+// Runs the shop: six services and Gatehouse in front of them, each in a process of its own, until
+// Ctrl-C. PORT moves the gateway; ADMIN_PORT, USERS_PORT, ORDERS_PORT, PRODUCTS_PORTS (three,
+// separated by commas) and ISSUER_PORT move the rest, 0 meaning any free port.
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -52,7 +52,7 @@ async function start(): Promise<void> {
 }
 
 function wantedServices(): Service[] {
-  const { USERS_PORT, ORDERS_PORT, PRODUCTS_PORTS } = process.env
+  const { USERS_PORT, ORDERS_PORT, PRODUCTS_PORTS, ISSUER_PORT } = process.env
   const products = PRODUCTS_PORTS?.split(',')
   const service = (name: string, file: string, port: number, wanted: string | undefined) => ({
     name,
@@ -66,6 +66,7 @@ function wantedServices(): Service[] {
     service('products-1', 'products.ts', 14011, products?.[0]),
     service('products-2', 'products.ts', 14012, products?.[1]),
     service('products-3', 'products.ts', 14013, products?.[2]),
+    service('issuer', 'issuer.ts', 14020, ISSUER_PORT),
   ]
 }
 

@@ -24,11 +24,18 @@ export function consumerImportance({ consumers }: Document): ReadonlyMap<string,
   return levels.size === 0 ? null : levels
 }
 
+/** Whose tokens of one issuer are, by subject and by client. */
+interface TokensOfIssuer {
+  readonly subjects: Map<string, KnownConsumer>
+  readonly clients: Map<string, KnownConsumer>
+}
+
 class CompiledConsumers implements ConsumerDirectory {
   readonly #ids = new Map<string, KnownConsumer>()
   readonly #keys = new Map<string, KeyEntry>()
   readonly #passwords = new Map<string, PasswordEntry>()
   readonly #signatureKeys = new Map<string, SignatureKeyEntry>()
+  readonly #issuers = new Map<string, TokensOfIssuer>()
   readonly #decoys: string[] = []
 
   constructor(documents: readonly ConsumerDocument[]) {
@@ -47,6 +54,14 @@ class CompiledConsumers implements ConsumerDirectory {
     return this.#passwords.get(name) ?? null
   }
 
+  byToken(issuer: string, subject: string | null, client: string | null): KnownConsumer | null {
+    const tokens = this.#issuers.get(issuer)
+    if (tokens === undefined) return null
+    const bySubject = subject === null ? undefined : tokens.subjects.get(subject)
+    if (bySubject !== undefined) return bySubject
+    return client === null ? null : (tokens.clients.get(client) ?? null)
+  }
+
   bySignatureKey(keyId: string): SignatureKeyEntry | null {
     return this.#signatureKeys.get(keyId) ?? null
   }
@@ -60,7 +75,8 @@ class CompiledConsumers implements ConsumerDirectory {
     return this.#decoys[sum % this.#decoys.length]!
   }
 
-  #add({ id, groups, metadata, keys, passwords, signatureKeys, limits }: ConsumerDocument): void {
+  #add(document: ConsumerDocument): void {
+    const { id, groups, metadata, keys, passwords, signatureKeys, tokens, limits } = document
     const consumer: KnownConsumer = Object.freeze({
       id,
       groups: Object.freeze([...groups]),
@@ -83,6 +99,12 @@ class CompiledConsumers implements ConsumerDirectory {
     }
     for (const { keyId, algorithm, key } of signatureKeys) {
       this.#signatureKeys.set(keyId, { consumer, algorithm, key })
+    }
+    for (const { issuer, subject, client } of tokens) {
+      const found = this.#issuers.get(issuer) ?? { subjects: new Map(), clients: new Map() }
+      this.#issuers.set(issuer, found)
+      if (subject !== null) found.subjects.set(subject, consumer)
+      if (client !== null) found.clients.set(client, consumer)
     }
   }
 }

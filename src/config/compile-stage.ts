@@ -12,7 +12,7 @@ import type { PolicyUse } from './schema.ts'
 
 /** What policies share beyond their snapshot. */
 export interface SharedServices
-  extends Pick<PolicyEnvironment, 'store' | 'failedAttempts' | 'documents'> {
+  extends Pick<PolicyEnvironment, 'store' | 'failedAttempts' | 'places' | 'documents'> {
   readonly kept: KeptResources
 }
 
@@ -94,7 +94,7 @@ export class StageCompiler {
     release: () => void,
   ): Stage {
     const { clock, log, state } = this.#environment
-    const { store, failedAttempts, documents } = state
+    const { store, failedAttempts, places, documents } = state
     const mark = this.#environment.stageMark(use.id, routeId)
     const make = () =>
       definition.create(use.settings, {
@@ -105,6 +105,7 @@ export class StageCompiler {
         consumers: this.#consumers,
         store,
         failedAttempts,
+        places,
         documents,
         reply,
         problem,

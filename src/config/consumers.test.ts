@@ -16,6 +16,7 @@ const HEX = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
 const ARGON2 =
   '$argon2id$v=19$m=19456,t=2,p=1$Rfah3odo6UuBpEgiFOvvgg$9bJjAoTyHB0oeBTUzU9lq+Swye/e2zIHr0dbKqUV+vI'
 const BCRYPT = '$2y$05$30Lr/uvxiEyOH/KsM1bm5uop.FFUaCBhh6uBPT9eDNc7nfQ2HAa.W'
+const SECRET = 'MDEyMzQ1Njc4OWFiY2RlZg=='
 const ROUTES = "routes: [{ path: /*, respond: { body: ok } }]\nlisten: 'http://127.0.0.1:0'\n"
 
 let count = 0
@@ -54,7 +55,7 @@ describe('consumers', () => {
       },
       ann: { password: ARGON2, passwords: [{ username: 'ann@work', hash: BCRYPT }] },
       team: { htpasswd: '${file:users.htpasswd}' },
-      signer: { signatureKeys: [{ keyId: 'k1', algorithm: 'hmac-sha256', key: 'c2VjcmV0' }] },
+      signer: { signatureKeys: [{ keyId: 'k1', algorithm: 'hmac-sha256', key: SECRET }] },
     })
     const app = found.byId('app')!
     assert.deepEqual([app.id, app.groups, app.claims], ['app', ['staff', 'eu'], null])
@@ -77,6 +78,28 @@ describe('consumers', () => {
     }
     assert.equal(found.byUsername('app'), null)
     assert.equal(found.bySignatureKey('k1')!.consumer.id, 'signer')
+    const [issuer, other] = ['https://id.example/', 'https://other.example/']
+    const tokens = await directoryOf({
+      ann: { tokens: [{ issuer, subject: 'u-1' }] },
+      app: {
+        tokens: [
+          { issuer, client: 'c-1' },
+          { issuer: other, subject: 'u-1' },
+        ],
+      },
+    })
+    for (const [from, subject, client, id] of [
+      [issuer, 'u-1', null, 'ann'],
+      [issuer, 'u-1', 'c-1', 'ann'],
+      [issuer, 'u-2', 'c-1', 'app'],
+      [issuer, null, 'c-1', 'app'],
+      [other, 'u-1', null, 'app'],
+      [other, 'u-2', 'c-1', undefined],
+      [issuer, 'c-1', 'u-1', undefined],
+      ['constructor', 'u-1', null, undefined],
+    ] as const) {
+      assert.equal(tokens.byToken(from, subject, client)?.id, id)
+    }
     assert.ok([ARGON2, BCRYPT].includes(found.decoyHash('nobody')!))
     assert.equal(found.decoyHash('nobody'), found.decoyHash('nobody'))
   })
@@ -150,6 +173,36 @@ describe('what a consumer cannot have', () => {
       /consumers\.b\.htpasswd: the user name "a" stands at consumers\.a\.password already/,
     ],
     [
+      'a signature key that cannot be used',
+      { a: { signatureKeys: [{ keyId: 'k', algorithm: 'hmac-sha256', key: 'aHVudGVyMg==' }] } },
+      /error consumers\.a\.signatureKeys\[0\]\.key: .*fewer than 16 bytes/,
+    ],
+    [
+      'a signature key for another algorithm',
+      { a: { signatureKeys: [{ keyId: 'k', algorithm: 'ed25519', key: 'hunter2' }] } },
+      /error consumers\.a\.signatureKeys\[0\]\.key: .*no public key in PEM/,
+    ],
+    [
+      'tokens of nobody',
+      { a: { tokens: [{ issuer: 'i' }] } },
+      /consumers\.a\.tokens\[0\]: .*one of `subject` and `client`/,
+    ],
+    [
+      'tokens of two at once',
+      { a: { tokens: [{ issuer: 'i', subject: 's', client: 'c' }] } },
+      /consumers\.a\.tokens\[0\]: .*one of `subject` and `client`/,
+    ],
+    [
+      'the token of another',
+      {
+        a: { tokens: [{ issuer: 'i', subject: 's' }] },
+        b: { tokens: [{ issuer: 'i', subject: 's' }] },
+      },
+      /warning consumers\.a\.tokens\[0\]\.issuer: no policy checks tokens for this issuer/,
+      /error consumers\.b\.tokens\[0\]: this token stands at consumers\.a\.tokens\[0\] already/,
+      /warning consumers\.b\.tokens\[0\]\.issuer/,
+    ],
+    [
       'a limit of no policy',
       { a: { limits: { nowhere: { limit: 1 } } } },
       /warning consumers\.a\.limits\.nowhere: no policy has the id/,
@@ -176,11 +229,11 @@ test('nobody is shown a hash or a key', async () => {
       keys: [`sha256:${HEX}`],
       password: ARGON2,
       htpasswd: `b:${BCRYPT}`,
-      signatureKeys: [{ keyId: 'k', algorithm: 'hmac-sha256', key: 'bWFya2Vk' }],
+      signatureKeys: [{ keyId: 'k', algorithm: 'hmac-sha256', key: SECRET }],
     },
   })
   const shown = JSON.stringify(maskSecrets(document!))
-  const secrets = [apiKeyHash('abc'), ARGON2, BCRYPT, 'bWFya2Vk']
+  const secrets = [apiKeyHash('abc'), ARGON2, BCRYPT, SECRET]
   for (const secret of secrets) assert.ok(!shown.includes(secret))
   assert.equal(shown.match(/\*\*\*/g)!.length, 4)
 })

@@ -1,4 +1,5 @@
 // From plain data to a document, wherever the data came from: references, plugins, schema, checks.
+import { withPlugins } from '../policies/with-plugins.ts'
 import type { PolicyDefinition } from '../proxy/pipeline/policy.ts'
 import { CheckInput } from './check/input.ts'
 import { checkDocument } from './check.ts'
@@ -39,7 +40,7 @@ export async function interpret(data: unknown, options: InterpretOptions): Promi
   const { directory, env, isText } = options
   const references = resolveReferences(data, { env, directory })
   const plugins = await loadPlugins(pluginsOf(references.data), directory, options.policies)
-  const policies = [...options.policies, ...plugins.policies]
+  const policies = withPlugins(options.policies, plugins.policies)
   const validated = validate(references, {
     policies,
     names: namesOf(references.data),

@@ -1,5 +1,6 @@
 // From an object in a program to a document: for embedding, where no file has lines to point at.
 import { policies as builtInPolicies } from '../policies/registry.ts'
+import { withPlugins } from '../policies/with-plugins.ts'
 import type { PolicyDefinition } from '../proxy/pipeline/policy.ts'
 import { interpret } from './interpret.ts'
 import { formatPath } from './problem.ts'
@@ -38,7 +39,7 @@ export async function loadObject(
   const { document, findings, policies } = await interpret(structuredClone(config), {
     directory: options.directory ?? process.cwd(),
     env: process.env,
-    policies: [...builtInPolicies, ...(options.policies ?? [])],
+    policies: withPlugins(builtInPolicies, options.policies ?? []),
     isText: false,
   })
   const errors = findings.filter(({ severity }) => severity === 'error')

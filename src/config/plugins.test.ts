@@ -98,6 +98,27 @@ describe('policies of plugins', () => {
     assert.match(problems[0]!.message, /"two" needs "x", and no policy before it provides that/)
   })
 
+  test('may be alternatives of any-of if they find out who calls, and no others', async () => {
+    write(
+      'who.ts',
+      module(
+        `export const policies = [${policy('who', "provides: ['consumer']")}, ${policy('what')}]`,
+      ),
+    )
+    const problemsOf = async (alternative: string) => {
+      const of = `[${alternative}, { jwt: { issuer: 'https://id.example/', audience: a } }]`
+      const file = configuration('[./who.ts]', `[any-of: { of: ${of} }]`)
+      return (await loadDocument(file)).problems.map(({ path, message }) => `${path}: ${message}`)
+    }
+    assert.deepEqual(await problemsOf('{ who: { text: a } }'), [])
+    assert.match((await problemsOf('{ who: { text: 1 } }'))[0]!, /of\[0\].*/)
+    assert.match(
+      (await problemsOf('{ what: { text: a } }'))[0]!,
+      /of\[0\]: one entry names one policy/,
+    )
+    assert.equal((await problemsOf('who')).length, 1, 'it needs settings')
+  })
+
   test('modules that cannot be used are problems at their place', async () => {
     const plugins =
       '[./wrong.ts, ./nothing.ts, ./throws.ts, ./absent.ts, absent-package, ./cors.ts]'

@@ -117,12 +117,11 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       onDefect: (error) => this.onDefect(error),
     })
     this.#documents = options.documents === undefined ? new DocumentFetcher(this.clock) : null
+    const attempts = new SharedMemoryStore(shared.failedAttempts, threadIndex, options.clock)
     this.#state = {
       store: new SharedMemoryStore(shared.store, threadIndex, options.clock),
-      failedAttempts: new CountedFailures(
-        new SharedMemoryStore(shared.failedAttempts, threadIndex, options.clock),
-        this.clock,
-      ),
+      failedAttempts: new CountedFailures(attempts, this.clock),
+      places: attempts,
       documents: options.documents ?? this.#documents!,
       kept: new KeptResources(),
     }

@@ -28,9 +28,18 @@ export function consumerSetting() {
       groups: claimName()
         .default('groups')
         .describe('The claim with its groups: a list of texts, or one text. May be missing.'),
+      known: z
+        .enum(['optional', 'required'])
+        .default('optional')
+        .describe(
+          'Whether the caller must be a consumer of the configuration, by one of its `tokens`.',
+        ),
     })
     .prefault({})
 }
+
+/** The setting `consumer`, parsed. */
+export type ConsumerSettings = z.output<ReturnType<typeof consumerSetting>>
 
 /** The setting `forward`: headers for the service, each with its claim. */
 export function forwardSetting() {
@@ -57,7 +66,7 @@ export class ClaimReader {
   readonly #forward: readonly (readonly [name: string, path: ClaimPath])[]
 
   constructor(
-    consumer: z.output<ReturnType<typeof consumerSetting>>,
+    consumer: Pick<ConsumerSettings, 'id' | 'groups'>,
     forward: z.output<ReturnType<typeof forwardSetting>>,
   ) {
     this.#id = new ClaimPath(consumer.id)

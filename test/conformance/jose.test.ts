@@ -184,7 +184,7 @@ describe('RFC 9449 7.1: the proof for a protected resource', () => {
   function checked(host: string, method = 'GET', text = token): unknown {
     const { clock } = testEnvironment()
     clock.advance(1_562_262_620_000 - clock.wallTime())
-    const rules = { origin: null, toleranceMs: 0, bytesMax: 8_192 }
+    const rules = { origin: null, nonces: null, toleranceMs: 0, bytesMax: 8_192 }
     const checker = new ProofChecker(rules, { ...INERT_STORE, claim: () => true }, clock)
     const target = '/protectedresource'
     const fields = [`DPoP: ${proof}`]

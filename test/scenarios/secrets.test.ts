@@ -75,8 +75,17 @@ const cases: Record<string, Case> = {
     sent: [password, wrongPassword, basic(password), basic(wrongPassword)],
   },
   jwt: {
-    use: [{ jwt: { secret: '${env:JWT}', unchecked: ['iss', 'aud'] } }],
-    env: { JWT: jwtSecret },
+    use: [
+      {
+        jwt: {
+          secret: '${env:JWT}',
+          unchecked: ['iss', 'aud'],
+          dpop: 'optional',
+          dpopNonce: { secret: '${env:NONCE}' },
+        },
+      },
+    ],
+    env: { JWT: jwtSecret, NONCE: marked('nonce') },
     requests: [`Authorization: Bearer ${good}`, `Authorization: Bearer ${bad}`],
     sent: [signature(good), signature(bad)],
   },

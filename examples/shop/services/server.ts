@@ -3,7 +3,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** What a handler answers with; `body` is sent as JSON. */
+/** What a handler answers with; a text is sent as it is, any other `body` as JSON. */
 export interface Answer {
   status: number
   body: unknown
@@ -18,15 +18,20 @@ export type Handler = (
 
 const bodyBytesMax = 64 * 1024
 
-/** Reads a JSON body; undefined if it is too long or not JSON. */
-export async function readJson(request: IncomingMessage): Promise<unknown> {
+/** Reads a body; '' if it is too long. */
+export async function readText(request: IncomingMessage): Promise<string> {
   let text = ''
   for await (const chunk of request.setEncoding('utf8')) {
     text += chunk
-    if (text.length > bodyBytesMax) return undefined
+    if (text.length > bodyBytesMax) return ''
   }
+  return text
+}
+
+/** Reads a JSON body; undefined if it is too long or not JSON. */
+export async function readJson(request: IncomingMessage): Promise<unknown> {
   try {
-    return JSON.parse(text)
+    return JSON.parse(await readText(request))
   } catch {
     return undefined
   }
@@ -76,9 +81,10 @@ async function answer(
 const notFound: Answer = { status: 404, body: { error: 'not found' } }
 
 function send(response: ServerResponse, { status, body, headers }: Answer, name: string): void {
-  const text = `${JSON.stringify(body)}\n`
+  const isText = typeof body === 'string'
+  const text = isText ? body : `${JSON.stringify(body)}\n`
   response.writeHead(status, {
-    'content-type': 'application/json',
+    'content-type': isText ? 'text/plain' : 'application/json',
     'content-length': Buffer.byteLength(text),
     'x-served-by': name,
     ...headers,

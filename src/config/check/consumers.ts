@@ -1,4 +1,6 @@
 // Checks of consumers: no credential names two of them, and what they name exists.
+
+import { VerificationKey } from '../../policies/http-signature/verification-key.ts'
 import { type DataPath, errorAt, type Finding, formatPath, warningAt } from '../problem.ts'
 import type { ConsumerDocument } from '../schema.ts'
 import type { CheckInput } from './input.ts'
@@ -8,6 +10,7 @@ export function checkConsumers(input: CheckInput): Finding[] {
   const findings: Finding[] = []
   checkDuplicates(input, findings)
   checkLimits(input, findings)
+  checkSignatureKeys(input, findings)
   const now = Date.now()
   for (const { id, keys } of input.document.consumers) {
     for (const [index, { expiresAtMs }] of keys.entries()) {
@@ -24,6 +27,7 @@ function checkDuplicates(input: CheckInput, findings: Finding[]): void {
   const keys = new Map<string, DataPath>()
   const names = new Map<string, DataPath>()
   const keyIds = new Map<string, DataPath>()
+  const tokens = new Map<string, DataPath>()
   for (const consumer of input.document.consumers) {
     const path = ['consumers', consumer.id]
     for (const [index, { hash }] of consumer.keys.entries()) {
@@ -35,6 +39,9 @@ function checkDuplicates(input: CheckInput, findings: Finding[]): void {
     }
     for (const [index, { keyId }] of consumer.signatureKeys.entries()) {
       note(keyIds, keyId, [...path, 'signatureKeys', index], `the keyId "${keyId}"`, findings)
+    }
+    for (const [index, token] of consumer.tokens.entries()) {
+      note(tokens, JSON.stringify(token), [...path, 'tokens', index], 'this token', findings)
     }
   }
 }
@@ -61,6 +68,19 @@ function passwordPath(input: CheckInput, { id }: ConsumerDocument, index: number
   return Array.isArray(list) && place < list.length
     ? [...path, 'passwords', place]
     : [...path, 'htpasswd']
+}
+
+function checkSignatureKeys(input: CheckInput, findings: Finding[]): void {
+  for (const { id, signatureKeys } of input.document.consumers) {
+    for (const [index, { algorithm, key }] of signatureKeys.entries()) {
+      try {
+        new VerificationKey(algorithm, key)
+      } catch (error) {
+        const path = ['consumers', id, 'signatureKeys', index, 'key']
+        findings.push(errorAt(path, `this key cannot be used: ${(error as Error).message}`))
+      }
+    }
+  }
 }
 
 function checkLimits(input: CheckInput, findings: Finding[]): void {

@@ -2,8 +2,15 @@
 import type { PolicyDefinition } from '../../proxy/pipeline/policy.ts'
 import { type DataPath, valueAt } from '../problem.ts'
 import type { Resolved } from '../references.ts'
-import type { Document } from '../schema.ts'
+import type { Document, PolicyUse } from '../schema.ts'
 import type { Validated } from '../validate.ts'
+
+/** A use of a policy on one route, and where it was written. */
+export interface FirstUse {
+  readonly use: PolicyUse
+  readonly routeId: string
+  readonly path: DataPath
+}
 
 /** A document as far as it could be understood, beside what was written. */
 export class CheckInput {
@@ -59,6 +66,27 @@ export class CheckInput {
   /** Where a use on every route was written. */
   usePath(index: number): DataPath {
     return ['use', this.#validated.useIndexes[index] ?? index]
+  }
+
+  /** Every use of a policy that settings were written for, once, with the place of its first use. */
+  uses(): FirstUse[] {
+    const { document } = this
+    const first: FirstUse[] = []
+    // Uses of a named policy share their settings.
+    const seen = new Set<unknown>()
+    const add = (use: PolicyUse, routeId: string, path: DataPath): void => {
+      if (seen.has(use.settings)) return
+      seen.add(use.settings)
+      first.push({ use, routeId, path })
+    }
+    const firstId = document.routes[0]?.id ?? ''
+    for (const [index, use] of document.use.entries()) add(use, firstId, this.usePath(index))
+    for (const [place, route] of document.routes.entries()) {
+      for (const [index, use] of route.use.entries()) {
+        add(use, route.id, this.routePath(place, 'use', index))
+      }
+    }
+    return first
   }
 
   /** Where a listener, or one of its settings, was written. */

@@ -113,12 +113,9 @@ function checkCreation(input: CheckInput, findings: Finding[]): void {
   const { document, policies } = input
   const byName = new Map(policies.map((policy) => [policy.name, policy]))
   const consumers = compileConsumers(document)
-  // Uses of a named policy share their settings.
-  const seen = new Set<unknown>()
-  const tryOne = (use: PolicyUse, routeId: string, path: DataPath) => {
+  for (const { use, routeId, path } of input.uses()) {
     const definition = byName.get(use.policy)
-    if (definition === undefined || seen.has(use.settings)) return
-    seen.add(use.settings)
+    if (definition === undefined) continue
     const environment = inertEnvironment({
       route: { id: routeId },
       stage: { id: use.id },
@@ -136,12 +133,6 @@ function checkCreation(input: CheckInput, findings: Finding[]): void {
     } finally {
       environment.dispose()
     }
-  }
-  const firstId = document.routes[0]?.id ?? ''
-  for (const [index, use] of document.use.entries()) tryOne(use, firstId, input.usePath(index))
-  for (const [place, route] of document.routes.entries()) {
-    for (const [index, use] of route.use.entries())
-      tryOne(use, route.id, input.routePath(place, 'use', index))
   }
 }
 

@@ -137,6 +137,35 @@ const signatureKeySchema = z.strictObject({
     .describe('The public key as PEM, or, for `hmac-sha256`, the shared secret as base64.'),
 })
 
+const tokenSchema = z
+  .strictObject({
+    issuer: z
+      .string()
+      .min(1)
+      .describe('Who issues the token (`iss`), to the letter. A policy has to check it.'),
+    subject: z
+      .string()
+      .min(1)
+      .max(256)
+      .optional()
+      .describe('Its subject (`sub`), whatever claim names the caller otherwise.'),
+    client: z
+      .string()
+      .min(1)
+      .max(256)
+      .optional()
+      .describe(
+        'The client it was issued to (`client_id`, or `azp`), whoever uses that; for programs that ' +
+          'call on their own behalf.',
+      ),
+  })
+  .transform(({ issuer, subject = null, client = null }, ctx) => {
+    if ((subject === null) === (client === null)) {
+      refuse(ctx, 'a token belongs to a subject or to a client', 'one of `subject` and `client`')
+    }
+    return { issuer, subject, client }
+  })
+
 const limitSchema = z
   .strictObject({
     limit: z.number().min(1).describe('In the place of what the policy says.'),
@@ -185,6 +214,13 @@ const consumerSchema = z.strictObject({
     .array(signatureKeySchema)
     .prefault([])
     .describe('Keys for signed requests (RFC 9421).'),
+  tokens: z
+    .array(tokenSchema)
+    .prefault([])
+    .describe(
+      'Tokens that are its own: `{ issuer, subject }` or `{ issuer, client }`. Without one, no token ' +
+        'ever makes its holder this consumer, whatever name it bears.',
+    ),
   limits: z
     .record(z.string(), limitSchema)
     .prefault({})

@@ -1,4 +1,5 @@
 // Uses of policies: `request-id`, `{ cors: {...}, when: ... }`, or the name of an entry of `policies`.
+import { resolve } from 'node:path'
 import { z } from 'zod'
 import type { BuiltInPolicy } from '../../policies/registry.ts'
 import type { PolicyDefinition } from '../../proxy/pipeline/policy.ts'
@@ -99,7 +100,7 @@ function unknownPolicy(given: string, key: string | null, known: readonly string
 function parseUse(
   value: unknown,
   policies: ReadonlyMap<string, PolicyDefinition>,
-  names: readonly string[],
+  { names, directory }: SchemaContext,
   ctx: Context,
 ): WrittenUse {
   if (typeof value === 'string') return parseShort(value, policies, names, ctx)
@@ -148,7 +149,8 @@ function parseUse(
     )
   }
   const { when = null, mode, id = null } = options.data
-  return { reference: null, policy: key, settings: settings.data, when, mode, id }
+  const placed = definition.resolveFiles?.(settings.data, (file) => resolve(directory, file))
+  return { reference: null, policy: key, settings: placed ?? settings.data, when, mode, id }
 }
 
 /** What in a policy's settings JSON could not hold, in words; null when there is nothing. */
@@ -206,7 +208,7 @@ export function useSchema(context: SchemaContext) {
   const policies = new Map(context.policies.map((policy) => [policy.name, policy]))
   return z
     .custom<UseInput>(() => true)
-    .transform((value, ctx): WrittenUse => parseUse(value, policies, context.names, ctx))
+    .transform((value, ctx): WrittenUse => parseUse(value, policies, context, ctx))
     .meta({ gatehouse: 'use' })
 }
 

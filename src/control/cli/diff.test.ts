@@ -7,6 +7,7 @@ const folder = new CommandFolder()
 const OLD = `
 listen: http://127.0.0.1:8080
 services: { users: http://127.0.0.1:4001, orders: http://127.0.0.1:4002 }
+consumers: { app: { keys: ['sha256:${'0'.repeat(64)}'] } }
 policies:
   signed-in: { api-key: {} }
 limits: { bodyBytes: 1mb }

@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { importPlugins } from '../../config/plugins.ts'
 import { createDataPlane } from '../../gateway/data-plane.ts'
 import { policies } from '../../policies/registry.ts'
+import { withPlugins } from '../../policies/with-plugins.ts'
 import { PortDocuments } from './document-port.ts'
 import { watchEventLoop } from './event-loop-watch.ts'
 import { hostPlane } from './thread-host.ts'
@@ -12,7 +13,7 @@ import type { ThreadData } from './thread-protocol.ts'
 const port = parentPort!
 const data = workerData as ThreadData
 const { shared, threadIndex } = data
-const all = [...policies, ...(await importPlugins(data.plugins))]
+const all = withPlugins(policies, await importPlugins(data.plugins))
 const log = new ThreadLog(data, (batch) => port.postMessage(batch))
 const plane = createDataPlane({
   shared,

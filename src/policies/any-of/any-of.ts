@@ -9,6 +9,11 @@ type Written<Definition> =
     ? Name | { readonly [Key in Name]: z.input<Schema> }
     : never
 
+/** An alternative out of a plugin: its settings are checked when the configuration is loaded. */
+type WrittenPlugin<Name extends string> = { readonly [Known in Name]?: never } & {
+  readonly [plugin: string]: unknown
+}
+
 /** One entry of `of`, parsed. */
 export interface AlternativeUse {
   readonly policy: string
@@ -43,6 +48,16 @@ export function anyOf<const Definitions extends readonly PolicyDefinition[]>(
         ({ definition, settings: own }) => definition.identityHeaders?.(own) ?? [],
       ),
     credentialPlaces: (settings) => alternatives(settings).flatMap(credentialPlaces),
+    credentials: (settings) =>
+      alternatives(settings).flatMap(
+        ({ definition, settings: own }) => definition.credentials?.(own) ?? [],
+      ),
+    resolveFiles: ({ of }, resolve) => ({
+      of: of.map((use) => {
+        const settings = definitionOf(use).resolveFiles?.(use.settings, resolve) ?? use.settings
+        return { policy: use.policy, settings }
+      }),
+    }),
     offline: (settings: Settings) => alternatives(settings).every(isOffline),
     body: bodyUse(definitions, alternatives),
     examples: [{ of: exampleOf(definitions) }],
@@ -88,7 +103,10 @@ function strongest(uses: readonly unknown[]): BodyUse {
 
 function alternativeSchema<Definitions extends readonly PolicyDefinition[]>(
   definitions: Definitions,
-): z.ZodType<AlternativeUse, Written<Definitions[number]>> {
+): z.ZodType<
+  AlternativeUse,
+  Written<Definitions[number]> | WrittenPlugin<Definitions[number]['name']>
+> {
   const names = definitions.map(({ name }) => name)
   const short = definitions.filter(({ settings }) => settings.safeParse({}).success)
   const long = z
@@ -113,10 +131,7 @@ function alternativeSchema<Definitions extends readonly PolicyDefinition[]>(
     return { policy, settings: definition.settings.parse({}) }
   })
   // The shape of the input depends on the list of policies, which zod's own types cannot follow.
-  return z.union([long, byName]) as unknown as z.ZodType<
-    AlternativeUse,
-    Written<Definitions[number]>
-  >
+  return z.union([long, byName]) as unknown as ReturnType<typeof alternativeSchema<Definitions>>
 }
 
 /** The first example of each of the first two. */

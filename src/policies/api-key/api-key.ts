@@ -81,6 +81,7 @@ export const apiKey = definePolicy({
   provides: ['consumer'],
   identityHeaders: ({ forward }) => consumerHeaderNames(forward),
   credentialPlaces: ({ places }) => places,
+  credentials: () => [{ kind: 'keys', isNeeded: true }],
   examples: [
     {},
     { header: ['x-api-key', 'x-legacy-key'], forward: { id: 'x-consumer', groups: 'x-groups' } },

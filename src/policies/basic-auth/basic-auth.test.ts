@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { hashSync } from '@node-rs/bcrypt'
-import { ManualClock } from '../../lib/clock.ts'
 import type { ConsumerDirectory, KnownConsumer } from '../../proxy/pipeline/consumer.ts'
 import { testExchange } from '../../proxy/pipeline/exchange.test-support.ts'
 import { NO_CONSUMERS } from '../../proxy/pipeline/inert-environment.ts'
 import { Reply } from '../../proxy/pipeline/reply.ts'
 import { hooksOf, testEnvironment } from '../policy.test-support.ts'
 import { basicAuth } from './basic-auth.ts'
-import { PasswordVerifier } from './password-verifier.ts'
 
 const HASH = hashSync('right', 4)
 const ANN: KnownConsumer = { id: 'ann', groups: [], claims: null, metadata: {}, limits: {} }
@@ -86,48 +84,5 @@ describe('basic-auth', () => {
     assert.equal((reply as Reply).code, 'too_many_failures')
     assert.equal(failed.length, 1)
     environment.dispose()
-  })
-})
-
-describe('the verifier of passwords', () => {
-  const clock = new ManualClock()
-
-  test('hashes few at a time, lets few wait, in their order', async () => {
-    const verifier = new PasswordVerifier({ concurrency: 2, queueMax: 2, rememberMs: 0 }, clock)
-    assert.equal(verifier.enter(), true)
-    assert.equal(verifier.enter(), true)
-    const order: number[] = []
-    const first = (verifier.enter() as Promise<void>).then(() => order.push(1))
-    const second = (verifier.enter() as Promise<void>).then(() => order.push(2))
-    assert.equal(verifier.enter(), false)
-    verifier.leave()
-    await first
-    assert.equal(typeof verifier.enter(), 'object', 'a place in the queue is free again')
-    verifier.leave()
-    await second
-    assert.deepEqual(order, [1, 2])
-  })
-
-  test('remembers a bounded number, the newest', () => {
-    const verifier = new PasswordVerifier({ concurrency: 1, queueMax: 0, rememberMs: 1_000 }, clock)
-    for (let index = 0; index <= 10_000; index++) verifier.remember(`${index}`)
-    assert.equal(verifier.isRemembered('0'), false)
-    assert.equal(verifier.isRemembered('1'), true)
-    assert.equal(verifier.isRemembered('10000'), true)
-    clock.advance(1_000)
-    assert.equal(verifier.isRemembered('10000'), false)
-  })
-
-  test('tells tickets apart by hash, name and password', () => {
-    const verifier = new PasswordVerifier({ concurrency: 1, queueMax: 0, rememberMs: 1_000 }, clock)
-    const tickets = [
-      verifier.ticket('h', 'a', 'b'),
-      verifier.ticket('h2', 'a', 'b'),
-      verifier.ticket('h', 'ab', ''),
-      verifier.ticket('h', 'a', 'b2'),
-    ]
-    assert.equal(new Set(tickets).size, 4)
-    const other = new PasswordVerifier({ concurrency: 1, queueMax: 0, rememberMs: 1_000 }, clock)
-    assert.notEqual(other.ticket('h', 'a', 'b'), tickets[0])
   })
 })

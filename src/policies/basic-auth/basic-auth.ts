@@ -13,7 +13,10 @@ import {
 } from '../consumer-headers.ts'
 import { CredentialFailures, failuresSetting, quoted, refusal } from '../credential-failure.ts'
 import { type BasicCredential, parseBasic } from './basic-credential.ts'
-import { PasswordVerifier } from './password-verifier.ts'
+import { PasswordVerifier, poolThreads } from './password-verifier.ts'
+
+/** One thread of the pool stays free for files, names and whatever else waits for it. */
+const HASHED_AT_ONCE_MAX = Math.max(1, poolThreads(process.env.UV_THREADPOOL_SIZE) - 1)
 
 const settings = z.strictObject({
   realm: z
@@ -31,13 +34,16 @@ const settings = z.strictObject({
     .min(1)
     .max(64)
     .default(2)
-    .describe('Passwords hashed at the same time, per thread.'),
+    .describe(
+      "Passwords hashed at the same time, by all threads together; at most one fewer than node's " +
+        'thread pool has threads.',
+    ),
   queue: z
     .int()
     .min(0)
     .max(10_000)
     .default(64)
-    .describe('Requests that may wait for that, per thread; past it 503.'),
+    .describe('Requests of all threads that may wait for that; past it 503.'),
 })
 
 export const basicAuth = definePolicy({
@@ -47,6 +53,7 @@ export const basicAuth = definePolicy({
   provides: ['consumer'],
   identityHeaders: ({ forward }) => consumerHeaderNames(forward),
   credentialPlaces: () => ['header:authorization'],
+  credentials: () => [{ kind: 'passwords', isNeeded: true }],
   examples: [
     {},
     { realm: 'Back office', forward: { id: 'x-consumer' }, failures: { perIdentity: 5 } },
@@ -78,8 +85,12 @@ class BasicAuthenticator {
       `passwords ${concurrency} ${queue} ${remember}`,
       () =>
         new PasswordVerifier(
-          { concurrency, queueMax: queue, rememberMs: remember },
-          environment.clock,
+          {
+            concurrency: Math.min(concurrency, HASHED_AT_ONCE_MAX),
+            queueMax: queue,
+            rememberMs: remember,
+          },
+          environment,
         ),
     )
     this.#failures = new CredentialFailures(failures, environment)

@@ -70,6 +70,13 @@ const settings = z
     groupsFrom: fieldName()
       .optional()
       .describe("The header of a passing answer with the consumer's groups, separated by commas."),
+    known: z
+      .enum(['refuse', 'accept'])
+      .default('refuse')
+      .describe(
+        'What becomes of an answer whose consumer has the name of one in the configuration: 403, or, ' +
+          'with `accept`, its groups and limits. Only if nobody can choose that name there.',
+      ),
     denialHeaders: names('response')
       .default(['location', 'www-authenticate', 'set-cookie', 'content-type', 'cache-control'])
       .describe(
@@ -134,7 +141,7 @@ export const forwardAuth = definePolicy({
       allowHttp: settings.allowHttp,
     })
     const call = new AuthorizationCall(settings, requests, environment.reply)
-    const grants = new Grants(settings, stage.id)
+    const grants = new Grants(settings, environment)
     const remembered =
       settings.cache === undefined
         ? null
@@ -146,7 +153,7 @@ export const forwardAuth = definePolicy({
         if (answer.denial !== null) return answer.denial
         const grant = grants.read(answer.headers)
         remembered?.set(key, grant, clock.now())
-        grants.apply(exchange, grant)
+        return grants.apply(exchange, grant)
       } catch (error) {
         if (!(error instanceof NoDecision)) throw error
         log.warn(
@@ -161,8 +168,7 @@ export const forwardAuth = definePolicy({
         if (remembered === null) return ask(exchange, '')
         const key = remembered.keyOf(exchange)
         const grant = remembered.get(key, clock.now())
-        if (grant === null) return ask(exchange, key)
-        grants.apply(exchange, grant)
+        return grant === null ? ask(exchange, key) : grants.apply(exchange, grant)
       },
       dispose: () => requests.dispose(),
     }

@@ -1,7 +1,9 @@
 // What a passing answer of the authorization service says about who calls, and how a request shows it.
-import type { Authentication, Consumer } from '../../proxy/pipeline/consumer.ts'
+import type { Authentication, Consumer, ConsumerDirectory } from '../../proxy/pipeline/consumer.ts'
 import type { Exchange } from '../../proxy/pipeline/exchange.ts'
-import { fieldLine } from '../../proxy/pipeline/reply.ts'
+import type { PolicyEnvironment } from '../../proxy/pipeline/policy.ts'
+import { fieldLine, type Reply } from '../../proxy/pipeline/reply.ts'
+import { joinedConsumer } from '../token-consumer.ts'
 import { NoDecision } from './authorization-call.ts'
 
 /** A pass, with what it says. */
@@ -16,16 +18,27 @@ export interface GrantSettings {
   readonly identityHeaders: readonly string[]
   readonly consumerFrom?: string | undefined
   readonly groupsFrom?: string | undefined
+  /** Whether an answer may name consumers of the configuration. */
+  readonly known: 'refuse' | 'accept'
 }
 
 /** Reads grants and applies them. */
 export class Grants {
   readonly #settings: GrantSettings
+  readonly #consumers: ConsumerDirectory
   readonly #authentication: Authentication
+  readonly #foreign: Reply
 
-  constructor(settings: GrantSettings, stage: string) {
+  constructor(
+    settings: GrantSettings,
+    { stage, consumers, problem }: Pick<PolicyEnvironment, 'stage' | 'consumers' | 'problem'>,
+  ) {
     this.#settings = settings
-    this.#authentication = { stage, scheme: 'Bearer' }
+    this.#consumers = consumers
+    this.#authentication = { stage: stage.id, scheme: 'Bearer' }
+    this.#foreign = problem('forbidden', {
+      detail: 'The caller bears the name of a consumer of the gateway.',
+    })
   }
 
   /** @throws NoDecision when the answer names nobody although it should, or cannot be passed on. */
@@ -42,17 +55,20 @@ export class Grants {
     return { values, consumer: { id, groups: listOf(groups), claims: null } }
   }
 
-  /** An identity header that the answer lacks is removed, whoever has set it. */
-  apply(exchange: Exchange, { values, consumer }: Grant): void {
-    const { identityHeaders } = this.#settings
+  /** Lets the caller in. An identity header that the answer lacks is removed, whoever has set it. */
+  apply(exchange: Exchange, { values, consumer }: Grant): Reply | undefined {
+    const { identityHeaders, known } = this.#settings
+    const named = consumer === null ? null : this.#consumers.byId(consumer.id)
+    if (named !== null && known === 'refuse') return this.#foreign
     for (let index = 0; index < values.length; index++) {
       const value = values[index]!
       if (value === null) exchange.removeRequestHeader(identityHeaders[index]!)
       else exchange.setRequestHeader(identityHeaders[index]!, value)
     }
     if (consumer === null) return
-    exchange.consumer = consumer
+    exchange.consumer = named === null ? consumer : joinedConsumer(named, consumer)
     exchange.authentication = this.#authentication
+    return
   }
 }
 

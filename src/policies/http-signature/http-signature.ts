@@ -12,6 +12,7 @@ export const httpSignature = definePolicy({
   provides: ['consumer'],
   identityHeaders: ({ forward }) => consumerHeaderNames(forward),
   credentialPlaces: () => ['header:signature-input', 'header:signature'],
+  credentials: ({ keys }) => [{ kind: 'signatureKeys', isNeeded: keys.length === 0 }],
   body: { request: { buffer: ({ digest, bodyMax }) => (digest ? bodyMax : 0) } },
   examples: [
     {},

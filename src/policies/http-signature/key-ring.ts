@@ -22,7 +22,8 @@ export class KeyRing {
     this.#environment = environment
     for (const { id, algorithm, key, consumer } of keys) {
       if (this.#inline.has(id)) throw new Error(`the key "${id}" is there twice`)
-      const owner = consumer === undefined ? ownerOf(id) : environment.consumers.byId(consumer)
+      const { consumers } = environment
+      const owner = consumers.byId(consumer ?? id) ?? (consumer === undefined ? ownerOf(id) : null)
       if (owner === null) throw new Error(`there is no consumer "${consumer}"`)
       try {
         this.#inline.set(id, { key: new VerificationKey(algorithm, key), consumer: owner })

@@ -88,7 +88,7 @@ export class SignatureGate {
     const early = this.#untimely(received) ?? this.#uncovered(exchange, received)
     if (early !== null) return this.#refusals[early]
     const owned = received.keyId === null ? null : this.#keys.find(received.keyId)
-    if (owned === null) return this.#failed(exchange, 'unknown_key')
+    if (owned === null) return this.#failed(exchange, 'unknown_key', received.keyId)
     const { algorithm } = received
     if (algorithm !== null && algorithm !== owned.key.algorithm) {
       return this.#refusals.algorithm
@@ -96,7 +96,9 @@ export class SignatureGate {
     const { scheme = exchange.scheme } = this.#settings
     const base = signatureBase({ request, method: exchange.method, scheme }, received)
     if (base === null) return this.#refusals.components
-    if (!owned.key.verify(base, received.bytes)) return this.#failed(exchange, 'mismatch')
+    if (!owned.key.verify(base, received.bytes)) {
+      return this.#failed(exchange, 'mismatch', received.keyId)
+    }
     if (!this.#expectDigest(exchange)) return this.#refusals.digest
     return this.#claim(exchange, received, owned, base)
   }
@@ -160,16 +162,17 @@ export class SignatureGate {
     setConsumerHeaders(exchange, this.#settings.forward, consumer)
   }
 
-  /** Only failures are limited: nobody's wrong ones shut out who shares an address and has a key. */
-  #failed(exchange: Exchange, reason: Reason): Verdict {
-    const mayTry = this.#failures.mayTry(exchange, null)
-    if (typeof mayTry === 'boolean') return this.#counted(exchange, reason, mayTry)
-    return mayTry.then((allowed) => this.#counted(exchange, reason, allowed))
+  /** Only failures are limited: nobody's wrong ones shut out who shares an address, or a key, and has it. */
+  #failed(exchange: Exchange, reason: Reason, keyId: string | null): Verdict {
+    const identity = keyId === null ? null : `signature ${keyId}`
+    const mayTry = this.#failures.mayTry(exchange, identity)
+    if (typeof mayTry === 'boolean') return this.#counted(exchange, reason, identity, mayTry)
+    return mayTry.then((allowed) => this.#counted(exchange, reason, identity, allowed))
   }
 
-  #counted(exchange: Exchange, reason: Reason, mayTry: boolean): Reply {
+  #counted(exchange: Exchange, reason: Reason, identity: string | null, mayTry: boolean): Reply {
     if (!mayTry) return this.#failures.tooMany
-    this.#failures.note(exchange, null)
+    this.#failures.note(exchange, identity)
     return this.#refusals[reason]
   }
 }

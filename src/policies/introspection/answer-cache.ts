@@ -1,6 +1,7 @@
 // What the authorization server said about tokens, by the SHA-256 of each, within a bound of bytes.
 import { hash } from 'node:crypto'
 import type { Identity } from '../claims.ts'
+import type { ConsumerRefusal } from '../token-consumer.ts'
 
 /** What is known of a token: who has it, or why it is refused. */
 export interface Finding {
@@ -15,6 +16,7 @@ export interface Finding {
 
 /** Why a token is refused; a member of the problem document. */
 export type Refusal =
+  | ConsumerRefusal
   | 'repeated'
   | 'malformed'
   | 'too_large'

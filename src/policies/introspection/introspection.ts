@@ -11,6 +11,7 @@ import { ClaimReader, consumerSetting, forwardIdentity, forwardSetting } from '.
 import { clientAuthenticationSetting } from '../client-authentication.ts'
 import { CredentialFailures, failuresSetting } from '../credential-failure.ts'
 import { allowHttpSetting, OutboundRequests, outboundUrlProblem } from '../outbound-request.ts'
+import { CONSUMER_REFUSALS, TokenConsumers, tokenCredentials } from '../token-consumer.ts'
 import { isTokenText, TokenSource, tokenSourceSetting } from '../token-source.ts'
 import { type Finding, nameOfToken, type Refusal } from './answer-cache.ts'
 import { Introspector } from './introspector.ts'
@@ -113,6 +114,7 @@ const REFUSALS: Readonly<Record<Refusal, string>> = {
   wrong_audience: 'The token is meant for another audience.',
   no_subject: 'The token does not say who calls.',
   bound_elsewhere: 'The token is bound to its holder in a way that is not checked here.',
+  ...CONSUMER_REFUSALS,
 }
 
 export const introspection = definePolicy({
@@ -126,6 +128,8 @@ export const introspection = definePolicy({
     if (from === 'authorization') return ['header:authorization']
     return 'cookie' in from ? [`cookie:${from.cookie}`] : [`header:${from.header.toLowerCase()}`]
   },
+  credentials: ({ issuer, consumer }) =>
+    tokenCredentials(consumer, issuer === undefined ? [] : [issuer]),
   examples: [
     {
       url: 'https://id.example/introspect',
@@ -157,6 +161,7 @@ class IntrospectionGate {
   readonly #source: TokenSource
   readonly #introspector: Introspector
   readonly #failures: CredentialFailures
+  readonly #consumers: TokenConsumers
   readonly #authentication: Authentication
   readonly #missing: Reply
   readonly #unavailable: Reply
@@ -169,6 +174,8 @@ class IntrospectionGate {
     this.#source = new TokenSource(written.from)
     this.#introspector = introspectorFor(written, environment)
     this.#failures = new CredentialFailures(written.failures, environment)
+    const trust = { isIssuerChecked: written.issuer !== undefined, hasClients: true }
+    this.#consumers = new TokenConsumers(written.consumer, trust, environment.consumers)
     this.#authentication = Object.freeze({ stage: environment.stage.id, scheme: 'Bearer' })
     this.#unavailable = problem('introspection_unavailable')
     this.#missing = problem('token_missing', {
@@ -210,7 +217,9 @@ class IntrospectionGate {
 
   #apply(exchange: Exchange, { identity, refusal }: Finding): void | Reply {
     if (identity === null) return this.#refusals[refusal!]
-    exchange.consumer = identity.consumer
+    const consumer = this.#consumers.resolve(identity.consumer)
+    if (typeof consumer === 'string') return this.#refusals[consumer]
+    exchange.consumer = consumer
     exchange.authentication = this.#authentication
     forwardIdentity(exchange, identity)
     if (this.#settings.strip) this.#source.strip(exchange)

@@ -1,5 +1,4 @@
 // Lets only those addresses pass that a list allows and no list denies.
-import { isAbsolute } from 'node:path'
 import { z } from 'zod'
 import { isIpOrCidr } from '../../lib/ip-prefix-tree.ts'
 import { definePolicy, type PolicyEnvironment } from '../../proxy/pipeline/policy.ts'
@@ -15,22 +14,25 @@ const network = z.string().refine(isIpOrCidr, {
 const file = z.strictObject({
   file: z
     .string()
-    .refine(isAbsolute, { error: 'expected an absolute path, like /etc/gatehouse/denied.txt' })
-    .describe('A text file with one address or network a line; read again when it changes.'),
+    .min(1, 'a file name is needed')
+    .describe(
+      'A text file with one address or network a line; read again when it changes. A relative name ' +
+        'starts at the directory of the configuration.',
+    ),
 })
 
 const networks = z.union([z.array(network).min(1), file], {
-  error: 'expected a list of addresses or networks, or `{ file: /path }`',
+  error: 'expected a list of addresses or networks, or `{ file: denied.txt }`',
 })
 
 const settings = z
   .strictObject({
     allow: networks
       .optional()
-      .describe('Who may pass: a list, or `{ file: /path }`. Left out: everyone not denied.'),
+      .describe('Who may pass: a list, or `{ file: allowed.txt }`. Left out: everyone not denied.'),
     deny: networks
       .optional()
-      .describe('Who may not, whatever `allow` says: a list, or `{ file: /path }`.'),
+      .describe('Who may not, whatever `allow` says: a list, or `{ file: denied.txt }`.'),
   })
   .superRefine(({ allow, deny }, ctx) => {
     if (allow === undefined && deny === undefined) {
@@ -50,6 +52,10 @@ export const ipFilter = definePolicy({
     { deny: ['203.0.113.7'] },
     { allow: ['192.0.2.0/24'], deny: ['192.0.2.13'] },
   ],
+  resolveFiles: ({ allow, deny }, resolve) => ({
+    ...(allow !== undefined && { allow: placed(allow, resolve) }),
+    ...(deny !== undefined && { deny: placed(deny, resolve) }),
+  }),
   create({ allow, deny }, environment) {
     const allowed = listOf(allow, environment)
     const denied = listOf(deny, environment)
@@ -63,9 +69,16 @@ export const ipFilter = definePolicy({
   },
 })
 
-type Written = z.output<typeof networks> | undefined
+type Networks = z.output<typeof networks>
 
-function listOf(written: Written, environment: PolicyEnvironment): { current: AddressSet } | null {
+function placed(written: Networks, resolve: (name: string) => string): Networks {
+  return Array.isArray(written) ? written : { file: resolve(written.file) }
+}
+
+function listOf(
+  written: Networks | undefined,
+  environment: PolicyEnvironment,
+): { current: AddressSet } | null {
   if (written === undefined) return null
   if (Array.isArray(written)) return { current: new AddressSet(written) }
   const { log } = environment

@@ -77,6 +77,11 @@ export class Verifier {
   /** Null unless this is HMAC. */
   readonly #secret: KeyObject | null
 
+  /** Whether it verifies by a shared secret: then `signed` says more with less work. */
+  get isSecret(): boolean {
+    return this.#secret !== null
+  }
+
   constructor(key: KeyObject, name: AlgorithmName) {
     const { hash, isPss } = ALGORITHMS[name]
     this.#hash = hash
@@ -89,6 +94,15 @@ export class Verifier {
     } else this.#input = key
   }
 
+  /**
+   * Whether a token was signed with this secret.
+   * @param end where its signed part ends, and its signature begins after one more character.
+   */
+  signed(token: string, end: number): boolean {
+    const hmac = createHmac(this.#hash!, this.#secret!).update(token.slice(0, end), 'latin1')
+    return isSameText(hmac.digest('base64url'), token, end + 1)
+  }
+
   /** Whether this is the signature of the data. Never throws. */
   verify(data: Buffer, signature: Buffer): boolean {
     try {
@@ -99,6 +113,17 @@ export class Verifier {
       return false
     }
   }
+}
+
+/** Whether the text goes on like this; takes as long for every text of a length. */
+function isSameText(expected: string, text: string, start: number): boolean {
+  const { length } = expected
+  if (text.length - start !== length) return false
+  let difference = 0
+  for (let index = 0; index < length; index++) {
+    difference |= expected.charCodeAt(index) ^ text.charCodeAt(start + index)
+  }
+  return difference === 0
 }
 
 /** The algorithms that fit a key, by what it is. Empty for a key that verifies nothing safely. */

@@ -37,8 +37,20 @@ export function splitToken(token: string): TokenParts | Refusal {
 
 /** The bytes of base64url without padding; null if another spelling would give the same bytes. */
 export function decodeBase64Url(text: string): Buffer | null {
+  const { length } = text
+  const rest = length & 3
+  // Node takes `+` and `/` as well; whatever else is not of the alphabet leaves fewer bytes.
+  if (rest === 1 || text.indexOf('+') !== -1 || text.indexOf('/') !== -1) return null
   const bytes = Buffer.from(text, 'base64url')
-  return bytes.toString('base64url') === text ? bytes : null
+  if (bytes.length !== (length * 3) >> 2) return null
+  return rest === 0 || hasNoSpareBits(text.charCodeAt(length - 1), rest) ? bytes : null
+}
+
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+
+/** Whether the last character has only bits that become part of a byte: its first 2 of 2, or 4 of 3. */
+function hasNoSpareBits(code: number, rest: number): boolean {
+  return (ALPHABET.indexOf(String.fromCharCode(code)) & (rest === 2 ? 0x0f : 0x03)) === 0
 }
 
 /** Reads a part that holds a JSON object. */

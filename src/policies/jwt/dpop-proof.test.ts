@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
+import { createHash, generateKeyPairSync } from 'node:crypto'
 import { before, describe, test } from 'node:test'
 import { calculateJwkThumbprint, SignJWT } from 'jose'
 import { testExchange } from '../../proxy/pipeline/exchange.test-support.ts'
 import type { Exchange } from '../../proxy/pipeline/exchange.ts'
 import { INERT_STORE } from '../../proxy/pipeline/inert-environment.ts'
+import type { Reply } from '../../proxy/pipeline/reply.ts'
 import { hooksOf, testEnvironment } from '../policy.test-support.ts'
 import { thumbprintOf } from './dpop-proof.ts'
 import {
@@ -13,6 +14,7 @@ import {
   ISSUER,
   NOW,
   outcome,
+  rawToken,
   type TestKey,
   testKey,
   token,
@@ -109,6 +111,19 @@ describe('a proof', () => {
     }
   })
 
+  test('may be made with Ed448', async () => {
+    const { privateKey, publicKey } = generateKeyPairSync('ed448')
+    const jwk = publicKey.export({ format: 'jwk' })
+    const jkt = thumbprintOf(jwk as Record<string, unknown>)
+    const text = await token(issuer, { cnf: { jkt } })
+    const claims = { jti: 'ed448', htm: 'GET', htu: 'https://shop.example/orders', iat: NOW }
+    for (const alg of ['EdDSA', 'Ed448']) {
+      const header = { alg, typ: 'dpop+jwt', jwk }
+      const made = rawToken(header, { ...claims, ath: athOf(text) }, privateKey, null)
+      assert.equal(stage()(request(made, 'DPoP', text)), 'passes')
+    }
+  })
+
   test('counts once, over all stages that share a store', async () => {
     const store = new Set<string>()
     const made = await proof()
@@ -201,6 +216,79 @@ test('a token that is not bound passes only where proofs are optional, and only 
   const decide = stage({ dpop: 'optional' })
   assert.equal(decide(request('', 'Bearer', unbound)), 'passes')
   assert.equal(decide(request(await proof(), 'DPoP', unbound)), 'token_invalid: not_bound')
+})
+
+describe('a nonce', () => {
+  const first = { secret: 'a secret of no less than 32 characters' }
+  const PERIOD_MS = 60_000
+
+  function withNonces(made: { secret: string | string[] } = first) {
+    const dpopNonce = { ...made, lifetime: '1m' }
+    const environment = testEnvironment({ store: { ...INERT_STORE, claim: () => true } })
+    const hooks = hooksOf(jwt, { ...settings, dpopNonce }, environment)
+    /** Asks with a proof that holds it; the nonce that the answer brings. */
+    const ask = async (nonce: string | undefined) => {
+      const iat = environment.clock.wallTime() / 1_000
+      const exchange = request(await proof({ claims: { nonce, iat } }))
+      const verdict = hooks.onRequest!(exchange)
+      hooks.onResponse!(exchange)
+      return { result: outcome(verdict), verdict, nonce: nonceIn(verdict, exchange) }
+    }
+    return { ask, clock: environment.clock }
+  }
+
+  function nonceIn(verdict: unknown, exchange: Exchange): string | null {
+    const text =
+      verdict === undefined
+        ? (exchange.responseEdits?.lines() ?? '')
+        : (verdict as Reply).fieldLines
+    const found = /^DPoP-Nonce: (.*)\r$/m.exec(text)?.[1] ?? null
+    if (found !== null) assert.match(text, /^Cache-Control: no-store\r$/m)
+    return found
+  }
+
+  test('is demanded with the answer that brings it, and that counts as no failure', async () => {
+    const { ask } = withNonces()
+    const nonces = new Set<string | null>()
+    for (let turn = 0; turn < 30; turn++) {
+      const { result, verdict, nonce } = await ask(turn === 0 ? undefined : `made-up-${turn}`)
+      assert.equal(result, 'token_invalid: proof_nonce')
+      assert.match(challengesOf(verdict)[0]!, /^DPoP error="use_dpop_nonce", /)
+      nonces.add(nonce)
+    }
+    const [nonce] = nonces
+    assert.equal(nonces.size, 1)
+    const { result, nonce: none } = await ask(nonce!)
+    assert.equal(result, 'passes')
+    assert.equal(none, null, 'a client hears of a nonce only when it needs one')
+  })
+
+  test('is followed by another while it is still good', async () => {
+    const { ask, clock } = withNonces()
+    const { nonce } = await ask(undefined)
+    clock.advance(PERIOD_MS)
+    const { result, nonce: next } = await ask(nonce!)
+    assert.equal(result, 'passes')
+    assert.notEqual(next, nonce)
+    assert.deepEqual(await ask(next!), { result: 'passes', verdict: undefined, nonce: null })
+    clock.advance(PERIOD_MS)
+    assert.equal((await ask(next!)).result, 'passes')
+    assert.equal((await ask(nonce!)).result, 'token_invalid: proof_nonce')
+  })
+
+  test('is known to other gateways, and through a change of the secret', async () => {
+    const { nonce } = await withNonces().ask(undefined)
+    assert.equal((await withNonces().ask(nonce!)).result, 'passes')
+    const second = 'another secret of more than 32 characters'
+    const changing = withNonces({ secret: [second, first.secret] })
+    const kept = await changing.ask(nonce!)
+    assert.equal(kept.result, 'passes')
+    assert.equal((await withNonces({ secret: second }).ask(kept.nonce!)).result, 'passes')
+    assert.equal(
+      (await withNonces({ secret: second }).ask(nonce!)).result,
+      'token_invalid: proof_nonce',
+    )
+  })
 })
 
 test('challenges name the schemes that are taken', async () => {

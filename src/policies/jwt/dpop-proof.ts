@@ -6,6 +6,7 @@ import type { Outcome, Store } from '../../state/store.ts'
 import { algorithmsOf, PUBLIC_KEY_ALGORITHMS, Verifier } from './algorithms.ts'
 import { decodeBase64Url, decodeObject, readHeader, splitToken } from './compact-token.ts'
 import { publicKeyOf } from './key-set.ts'
+import type { ProofNonces } from './proof-nonces.ts'
 import type { Refusal } from './refusal.ts'
 import type { JsonObject } from './strict-json.ts'
 
@@ -18,10 +19,14 @@ export interface ProofRules {
   readonly origin: string | null
   readonly toleranceMs: number
   readonly bytesMax: number
+  /** Null: proofs need none. */
+  readonly nonces: ProofNonces | null
 }
 
 /** Checks proofs. */
 export class ProofChecker {
+  /** Whether the nonce of the proof that was checked last runs out soon; read it at once. */
+  hasOldNonce = false
   readonly #rules: ProofRules
   readonly #store: Store
   readonly #clock: Clock
@@ -34,19 +39,25 @@ export class ProofChecker {
 
   /** Why the proof of a request is refused; null if it shows that the client has the key of the token. */
   check(exchange: Exchange, token: string, thumbprint: string): Outcome<Refusal | null> {
+    this.hasOldNonce = false
     const proof = exchange.requestHeader('dpop')
     if (proof === null) return 'proof_missing'
     if (proof.length > this.#rules.bytesMax) return 'proof_malformed'
     const claims = readProof(proof, thumbprint)
     if (typeof claims === 'string') return claims
-    const { jti, htm, htu, iat, ath } = claims
+    const { jti, htm, htu, iat, ath, nonce } = claims
     if (typeof jti !== 'string' || jti === '') return 'proof_malformed'
     if (typeof htm !== 'string' || typeof htu !== 'string' || typeof iat !== 'number') {
       return 'proof_malformed'
     }
     if (htm !== exchange.method || !this.#isTarget(htu, exchange)) return 'proof_request'
     if (ath !== hash('sha256', token, 'base64url')) return 'proof_token'
-    const { toleranceMs } = this.#rules
+    const { toleranceMs, nonces } = this.#rules
+    if (nonces !== null) {
+      const standing = typeof nonce === 'string' ? nonces.standing(nonce) : 'unknown'
+      if (standing === 'unknown') return 'proof_nonce'
+      this.hasOldNonce = standing === 'old'
+    }
     const age = this.#clock.wallTime() - iat * 1000
     if (!(age >= -toleranceMs && age <= AGE_MAX_MS + toleranceMs)) return 'proof_time'
     const key = `dpop ${hash('sha256', `${thumbprint} ${jti}`, 'base64url')}`

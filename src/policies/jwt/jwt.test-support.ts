@@ -56,12 +56,12 @@ export function rawToken(
   header: unknown,
   claims: unknown,
   key: KeyObject | string,
-  hash = 'sha256',
+  hash: string | null = 'sha256',
 ): string {
   const data = `${encoded(header)}.${encoded(claims)}`
   const signature =
     typeof key === 'string'
-      ? createHmac(hash, key).update(data).digest()
+      ? createHmac(hash!, key).update(data).digest()
       : sign(hash, Buffer.from(data), key)
   return `${data}.${signature.toString('base64url')}`
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { before, describe, test } from 'node:test'
 import { exportSPKI, generateKeyPair } from 'jose'
 import { testExchange } from '../../proxy/pipeline/exchange.test-support.ts'
@@ -70,6 +71,21 @@ describe('a valid token', () => {
       assert.equal(exchange.consumer?.id, 'ada')
     })
   }
+
+  test('passes with Ed448 under either name, and never as Ed25519', () => {
+    const { publicKey, privateKey } = generateKeyPairSync('ed448')
+    const jwk = JSON.stringify({ ...publicKey.export({ format: 'jwk' }), kid: 'k' })
+    const pem = publicKey.export({ type: 'spki', format: 'pem' })
+    for (const keys of [jwk, pem]) {
+      const answer = (alg: string) => {
+        const made = rawToken({ alg, kid: 'k' }, claimsWith(), privateKey, null)
+        return outcome(decide({ ...BASE, keys }, bearing(made)))
+      }
+      assert.equal(answer('EdDSA'), 'passes')
+      assert.equal(answer('Ed448'), 'passes')
+      assert.equal(answer('Ed25519'), 'token_invalid: algorithm_refused')
+    }
+  })
 
   test('passes with a key from PEM, whatever it calls its key', async () => {
     const { publicKey, privateKey } = await generateKeyPair('EdDSA', { extractable: true })

@@ -1,9 +1,11 @@
 // JSON Web Tokens (RFC 7519) as credentials: who presents a valid one is known by its claims.
 import { definePolicy, type PolicyEnvironment } from '../../proxy/pipeline/policy.ts'
+import { tokenCredentials } from '../token-consumer.ts'
 import { PUBLIC_KEY_ALGORITHMS } from './algorithms.ts'
 import { ConfiguredKeys, FollowedKeys, type KeySource } from './key-source.ts'
 import { allowedAlgorithms, heldKeys, type JwtSettings, nameOf, settings } from './settings.ts'
-import { TokenGate, TokenRealm } from './token-gate.ts'
+import { TokenGate } from './token-gate.ts'
+import { TokenRealm } from './token-realm.ts'
 
 /** More than any set of keys, or metadata, takes. */
 const DOCUMENT_BYTES_MAX = 256 * 1024
@@ -18,6 +20,7 @@ export const jwt = definePolicy({
     if (from === 'authorization') return ['header:authorization']
     return 'cookie' in from ? [`cookie:${from.cookie}`] : [`header:${from.header.toLowerCase()}`]
   },
+  credentials: ({ issuer, consumer }) => tokenCredentials(consumer, issuer ?? []),
   examples: [
     { issuer: 'https://id.example/', audience: 'shop' },
     {
@@ -29,6 +32,7 @@ export const jwt = definePolicy({
       consumer: { id: 'sub', groups: '/realm_access/roles' },
       forward: { 'x-user': 'sub', 'x-mail': 'email' },
       dpop: 'optional',
+      dpopNonce: { secret: 'fedcba9876543210fedcba9876543210' },
       resourceMetadata: 'https://api.example/.well-known/oauth-protected-resource',
     },
     {
@@ -43,8 +47,11 @@ export const jwt = definePolicy({
     const keys = keysOf(written, environment)
     const name = nameOf('realm', written)
     const realm = environment.keep(name, () => new TokenRealm(written, keys, environment))
-    const gate = new TokenGate(realm, environment.stage.id)
-    return { onRequest: (exchange) => gate.decide(exchange) }
+    const gate = new TokenGate(realm, environment)
+    return {
+      onRequest: (exchange) => gate.decide(exchange),
+      ...(realm.nonces !== null && { onResponse: (exchange) => gate.renewNonce(exchange) }),
+    }
   },
 })
 

@@ -50,6 +50,9 @@ export class VerificationKey {
 /** The keys that are believed at one moment. */
 export class KeySet {
   readonly keys: readonly VerificationKey[]
+  /** The last answer: one token after the other asks for the same key. */
+  #kid: string | null | undefined
+  #candidates: readonly VerificationKey[] = []
 
   constructor(keys: readonly VerificationKey[]) {
     this.keys = keys
@@ -65,6 +68,14 @@ export class KeySet {
 
   /** The keys that a token with this `kid` may have been signed with, best first. */
   candidates(kid: string | null): readonly VerificationKey[] {
+    if (kid !== this.#kid) {
+      this.#candidates = this.#find(kid)
+      this.#kid = kid
+    }
+    return this.#candidates
+  }
+
+  #find(kid: string | null): readonly VerificationKey[] {
     const found: VerificationKey[] = []
     for (const key of this.keys) {
       if (kid === null ? found.length < TRIED_MAX : key.kid === kid) found.push(key)

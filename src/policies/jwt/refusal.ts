@@ -1,4 +1,5 @@
 // Why a token is refused: a closed list. The reason is a member of the problem document.
+import { CONSUMER_REFUSALS } from '../token-consumer.ts'
 
 interface RefusalKind {
   /** Shown to the client. */
@@ -48,6 +49,8 @@ export const REFUSALS = {
   expired: misplaced('The token has expired.'),
   not_yet_valid: misplaced('The token is not valid yet.'),
   bound_elsewhere: misplaced('The token is bound to its holder in a way that is not checked here.'),
+  unknown_consumer: misplaced(CONSUMER_REFUSALS.unknown_consumer),
+  foreign_consumer: misplaced(CONSUMER_REFUSALS.foreign_consumer),
   not_bound: misplaced('The token is not bound to a key, as DPoP demands.'),
   proof_missing: proof('The token is bound to a key, but no DPoP proof comes with it.'),
   proof_malformed: proof('The DPoP proof cannot be read.'),
@@ -56,6 +59,12 @@ export const REFUSALS = {
   proof_request: proof('The DPoP proof was made for another request.'),
   proof_token: proof('The DPoP proof was made for another token.'),
   proof_time: proof('The DPoP proof is too old, or from the future.'),
+  // The first request of every client gets this, and the first one after a change of the nonce.
+  proof_nonce: {
+    detail: 'The DPoP proof lacks the nonce of this gateway, or holds one that has run out.',
+    suspicious: false,
+    isProof: true,
+  },
   proof_replayed: proof('The DPoP proof was used before.'),
 } as const satisfies Record<string, RefusalKind>
 

@@ -2,15 +2,21 @@
 import { hash } from 'node:crypto'
 import type { VerifiedToken } from './token-verifier.ts'
 
+/** One in so many bytes is given back when room has to be made. */
+const ROOM_PART = 16
+
 /** The tokens of one policy's settings. What has been used since it was last looked at stays longest. */
 export class RememberedTokens {
   bytes = 0
   readonly #bytesMax: number
+  /** What is left when room has to be made. */
+  readonly #bytesKept: number
   readonly #tokens = new Map<string, VerifiedToken>()
 
   /** @param bytesMax 0 remembers nothing. */
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax
+    this.#bytesKept = bytesMax - Math.floor(bytesMax / ROOM_PART)
   }
 
   get size(): number {
@@ -39,7 +45,7 @@ export class RememberedTokens {
     if (token.bytes > this.#bytesMax) return
     this.bytes += token.bytes
     this.#tokens.set(name, token)
-    while (this.bytes > this.#bytesMax) this.#dropOne()
+    if (this.bytes > this.#bytesMax) this.#makeRoom()
   }
 
   forget(name: string): void {
@@ -49,16 +55,19 @@ export class RememberedTokens {
     this.#tokens.delete(name)
   }
 
-  /** The oldest goes, unless it was used: then it counts as new, and the next oldest is looked at. */
-  #dropOne(): void {
+  /**
+   * The oldest go, unless they were used: then they count as new, and the next oldest is looked at.
+   * Many go at a time, because whoever looks for the first entry of a map passes all that were deleted
+   * before it: one by one, that would cost more than verifying a token.
+   */
+  #makeRoom(): void {
     for (const [name, token] of this.#tokens) {
+      if (this.bytes <= this.#bytesKept) return
       this.#tokens.delete(name)
-      if (!token.wasUsed) {
-        this.bytes -= token.bytes
-        return
-      }
-      token.wasUsed = false
-      this.#tokens.set(name, token)
+      if (token.wasUsed) {
+        token.wasUsed = false
+        this.#tokens.set(name, token)
+      } else this.bytes -= token.bytes
     }
   }
 }

@@ -17,6 +17,8 @@ function oneOrMore(what: string) {
   })
 }
 
+const nonceSecret = z.string().min(32, 'a secret of 32 characters or more is needed')
+
 const shape = z.strictObject({
   issuer: oneOrMore('an issuer')
     .optional()
@@ -78,6 +80,26 @@ const shape = z.strictObject({
     .enum(['off', 'optional', 'required'])
     .default('off')
     .describe('Proof that the client holds the key its token is bound to (RFC 9449).'),
+  dpopNonce: z
+    .strictObject({
+      secret: z
+        .union([
+          nonceSecret.transform((text): string[] => [text]),
+          z.array(nonceSecret).min(1).max(8),
+        ])
+        .describe(
+          'What they are made with: 32 random characters or more, the same on all gateways. Of a list ' +
+            'the first one makes them, and all of them are known.',
+        ),
+      lifetime: durationMs({ min: 10_000, max: 3_600_000 })
+        .prefault('5m')
+        .describe('How long one is given out; it is good for as long again.'),
+    })
+    .optional()
+    .describe(
+      'Nonces that proofs must hold, so that none can be made in advance (RFC 9449 9). A client gets ' +
+        'one with its first refusal. Off if left out.',
+    ),
   origin: z
     .string()
     .regex(/^https?:\/\/[^/?#@\s]+$/, 'expected an origin like https://api.example')
@@ -112,7 +134,7 @@ type Shape = z.output<typeof shape>
 export const settings = shape.superRefine((written, ctx) => {
   const refuse = (path: string, message: string): void =>
     ctx.addIssue({ code: 'custom', path: [path], message })
-  const { issuer, audience, jwks, keys, secret, unchecked, origin, dpop } = written
+  const { issuer, audience, jwks, keys, secret, unchecked, origin, dpop, dpopNonce } = written
   if (issuer === undefined && !unchecked.includes('iss')) {
     refuse('issuer', 'say who issues the tokens, or that it does not matter: `unchecked: [iss]`')
   }
@@ -134,6 +156,9 @@ export const settings = shape.superRefine((written, ctx) => {
   const problem = url === undefined ? null : remoteUrlProblem(url, written.allowHttp)
   if (problem !== null) refuse(jwks === undefined ? 'issuer' : 'jwks', problem)
   if (origin !== undefined && dpop === 'off') refuse('origin', 'it matters only with `dpop`')
+  if (dpopNonce !== undefined && dpop === 'off') {
+    refuse('dpopNonce', 'it matters only with `dpop`')
+  }
   const unusable = keyProblem(written)
   if (unusable !== null) refuse(secret === undefined ? 'keys' : 'secret', unusable)
 })

@@ -8,13 +8,9 @@ export type JsonObject = Record<string, unknown>
 /** Deeper than any token that means well. */
 const DEPTH_MAX = 32
 
-const QUOTE = 0x22
 const BACKSLASH = 0x5c
-const OPEN_OBJECT = 0x7b
-const CLOSE_OBJECT = 0x7d
-const OPEN_LIST = 0x5b
-const CLOSE_LIST = 0x5d
-const COMMA = 0x2c
+const COLON = 0x3a
+const SPACE = 0x20
 
 /** Reads one object, or says what is wrong with it. */
 export function parseStrictObject(bytes: Buffer): JsonObject | 'malformed' | 'duplicate_member' {
@@ -27,43 +23,43 @@ export function parseStrictObject(bytes: Buffer): JsonObject | 'malformed' | 'du
     return 'malformed'
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'malformed'
-  const problem = structureProblem(text)
-  return problem ?? (value as JsonObject)
+  const members = membersIn(value, 1)
+  if (members === TOO_DEEP) return 'malformed'
+  // Of members with one name only the last is there, and so fewer than names in the text.
+  return members === namesIn(text) ? (value as JsonObject) : 'duplicate_member'
 }
 
-/**
- * Goes over text that is known to be JSON. Only what decides about names is looked at: where objects
- * begin and end, and the strings that stand first in their members.
- */
-function structureProblem(text: string): 'malformed' | 'duplicate_member' | null {
-  /** The names seen in each object that is open; null for a list. */
-  const open: (string[] | null)[] = []
-  let isName = false
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at)
-    if (code === QUOTE) {
-      const end = endOfString(text, at)
-      if (isName) {
-        const name = text.slice(at + 1, end)
-        const names = open[open.length - 1]!
-        const plain = name.indexOf('\\') === -1 ? name : (JSON.parse(`"${name}"`) as string)
-        if (names.includes(plain)) return 'duplicate_member'
-        names.push(plain)
-        isName = false
-      }
-      at = end
-    } else if (code === OPEN_OBJECT || code === OPEN_LIST) {
-      if (open.length === DEPTH_MAX) return 'malformed'
-      isName = code === OPEN_OBJECT
-      open.push(isName ? [] : null)
-    } else if (code === CLOSE_OBJECT || code === CLOSE_LIST) {
-      open.pop()
-      isName = false
-    } else if (code === COMMA) {
-      isName = open[open.length - 1] !== null
-    }
+const TOO_DEEP = -1
+
+/** How many members the object has, with those of all that is in it. */
+function membersIn(value: object, depth: number): number {
+  if (depth > DEPTH_MAX) return TOO_DEEP
+  const isList = Array.isArray(value)
+  const items: readonly unknown[] = isList ? value : Object.values(value)
+  let count = isList ? 0 : items.length
+  for (let index = 0; index < items.length; index++) {
+    const item = items[index]
+    if (typeof item !== 'object' || item === null) continue
+    const inside = membersIn(item, depth + 1)
+    if (inside === TOO_DEEP) return TOO_DEEP
+    count += inside
   }
-  return null
+  return count
+}
+
+/** How many members text that is known to be JSON names: strings before a colon. */
+function namesIn(text: string): number {
+  let count = 0
+  let at = text.indexOf('"')
+  while (at !== -1) {
+    at = endOfString(text, at) + 1
+    let code = text.charCodeAt(at)
+    // Between a name and its colon there may be white space, and nothing else below a space.
+    while (code <= SPACE) code = text.charCodeAt(++at)
+    if (code === COLON) count++
+    at = text.indexOf('"', at)
+  }
+  return count
 }
 
 /** Where the string that begins at `start` has its closing quote. */

@@ -1,108 +1,18 @@
-// Lets requests in by their tokens. What all routes with the same settings share is here as well: the
-// answers, the rules, and the tokens that are remembered.
+// Lets requests in by their tokens: the policy on one route.
 import type { Clock } from '../../lib/clock.ts'
 import type { Authentication } from '../../proxy/pipeline/consumer.ts'
 import type { Exchange } from '../../proxy/pipeline/exchange.ts'
-import type { Kept, PolicyEnvironment, Verdict } from '../../proxy/pipeline/policy.ts'
+import type { PolicyEnvironment, Verdict } from '../../proxy/pipeline/policy.ts'
 import type { Reply } from '../../proxy/pipeline/reply.ts'
 import type { Outcome } from '../../state/store.ts'
-import { type ChallengeParameters, challenge } from '../challenge.ts'
-import { ClaimReader, forwardIdentity } from '../claims.ts'
-import { CredentialFailures } from '../credential-failure.ts'
+import { forwardIdentity } from '../claims.ts'
+import { TokenConsumers } from '../token-consumer.ts'
 import { type TokenScheme, TokenSource } from '../token-source.ts'
-import { PUBLIC_KEY_ALGORITHMS } from './algorithms.ts'
-import { mediaType } from './compact-token.ts'
-import { ProofChecker } from './dpop-proof.ts'
-import type { KeySource } from './key-source.ts'
-import { REFUSALS, type Refusal, refusalKind } from './refusal.ts'
-import { RememberedTokens } from './remembered-tokens.ts'
-import { allowedAlgorithms, type JwtSettings } from './settings.ts'
-import { TokenVerifier, type VerifiedToken } from './token-verifier.ts'
-
-/** Types that say no more than that this is a JWT, or an access token. */
-const ANY_TYPE = ['jwt', 'at+jwt']
-
-/** What routes with the same settings share. */
-export class TokenRealm implements Kept {
-  readonly settings: JwtSettings
-  readonly clock: Clock
-  readonly keys: KeySource
-  readonly verifier: TokenVerifier
-  readonly proofs: ProofChecker
-  readonly remembered: RememberedTokens
-  readonly failures: CredentialFailures
-  readonly missing: Reply
-  readonly unavailable: Reply
-  readonly #refusals: ReadonlyMap<string, Reply>
-
-  constructor(settings: JwtSettings, keys: KeySource, environment: PolicyEnvironment) {
-    const { problem, clock, store } = environment
-    const { tolerance: toleranceMs, sizeMax: bytesMax, type, unchecked } = settings
-    const onlyType = type === undefined ? null : mediaType(type)
-    this.settings = settings
-    this.clock = clock
-    this.keys = keys
-    this.verifier = new TokenVerifier(
-      {
-        issuers: settings.issuer ?? [],
-        audiences: settings.audience ?? [],
-        needsExpiry: !unchecked.includes('exp'),
-        types: onlyType === null ? ANY_TYPE : [onlyType],
-        needsType: onlyType !== null,
-        isAccessToken: onlyType === 'at+jwt',
-        algorithms: allowedAlgorithms(settings),
-        toleranceMs,
-        bytesMax,
-      },
-      new ClaimReader(settings.consumer, settings.forward),
-      clock,
-    )
-    const origin = settings.origin ?? null
-    this.proofs = new ProofChecker({ origin, toleranceMs, bytesMax }, store, clock)
-    this.remembered = new RememberedTokens(settings.remember)
-    this.failures = new CredentialFailures(settings.failures, environment)
-    this.missing = problem('token_missing', {
-      headers: { 'WWW-Authenticate': challenges(settings, null) },
-    })
-    this.unavailable = problem('keys_unavailable')
-    this.#refusals = new Map(
-      (Object.keys(REFUSALS) as Refusal[]).map((reason) => [
-        reason,
-        problem('token_invalid', {
-          detail: refusalKind(reason).detail,
-          extensions: { reason },
-          headers: { 'WWW-Authenticate': challenges(settings, reason) },
-        }),
-      ]),
-    )
-  }
-
-  /** The answer to a refused token; the attempt is counted if it may have been one to get in. */
-  refuse(exchange: Exchange, reason: Refusal): Reply {
-    if (refusalKind(reason).suspicious) this.failures.note(exchange, null)
-    return this.#refusals.get(reason)!
-  }
-
-  dispose(): void {}
-}
-
-/** The challenges of an answer: one for each scheme that would be taken. */
-function challenges(settings: JwtSettings, reason: Refusal | null): string[] {
-  const { realm = null, resourceMetadata = null, dpop } = settings
-  const kind = reason === null ? null : refusalKind(reason)
-  const common: ChallengeParameters = {
-    realm,
-    error: kind === null ? null : kind.isProof ? 'invalid_dpop_proof' : 'invalid_token',
-    error_description: kind === null ? null : kind.detail,
-    resource_metadata: resourceMetadata,
-  }
-  const list: string[] = []
-  if (dpop !== 'required') list.push(challenge('Bearer', common))
-  if (dpop !== 'off') {
-    list.push(challenge('DPoP', { ...common, algs: PUBLIC_KEY_ALGORITHMS.join(' ') }))
-  }
-  return list
-}
+import type { Refusal } from './refusal.ts'
+import type { RememberedTokens } from './remembered-tokens.ts'
+import type { JwtSettings } from './settings.ts'
+import type { TokenRealm } from './token-realm.ts'
+import type { VerifiedToken } from './token-verifier.ts'
 
 /** The policy on one route. */
 export class TokenGate {
@@ -113,11 +23,18 @@ export class TokenGate {
   readonly #isOptional: boolean
   readonly #strips: boolean
   readonly #dpop: JwtSettings['dpop']
+  readonly #consumers: TokenConsumers
+  /** Holds true where the client should hear of a newer nonce. */
+  readonly #slot: number
   readonly #bearer: Authentication
   readonly #bound: Authentication
 
-  constructor(realm: TokenRealm, stage: string) {
-    const { from, optional, strip, dpop } = realm.settings
+  constructor(realm: TokenRealm, environment: PolicyEnvironment) {
+    const {
+      consumers,
+      stage: { id: stage },
+    } = environment
+    const { from, optional, strip, dpop, consumer, issuer } = realm.settings
     this.#realm = realm
     this.#source = new TokenSource(from, dpop === 'off' ? ['Bearer'] : ['Bearer', 'DPoP'])
     this.#remembered = realm.remembered
@@ -125,6 +42,9 @@ export class TokenGate {
     this.#isOptional = optional
     this.#strips = strip
     this.#dpop = dpop
+    this.#slot = realm.nonces === null ? -1 : environment.slot()
+    const trust = { isIssuerChecked: issuer !== undefined, hasClients: true }
+    this.#consumers = new TokenConsumers(consumer, trust, consumers)
     this.#bearer = Object.freeze({ stage, scheme: 'Bearer' })
     this.#bound = Object.freeze({ stage, scheme: 'DPoP' })
   }
@@ -150,6 +70,14 @@ export class TokenGate {
     }
     if (now < known.startsAtMs) return this.#realm.refuse(exchange, 'not_yet_valid')
     return this.#admit(exchange, token, scheme, known)
+  }
+
+  /** Gives a client the nonce of its next proofs while the last one still does. */
+  renewNonce(exchange: Exchange): void {
+    const { nonces } = this.#realm
+    if (nonces === null || exchange.slots[this.#slot] !== true) return
+    exchange.setResponseHeader('DPoP-Nonce', nonces.current)
+    exchange.setResponseHeader('Cache-Control', 'no-store')
   }
 
   /** Verifies a token that is not remembered, if its address may try. */
@@ -189,14 +117,15 @@ export class TokenGate {
       if (this.#dpop === 'required' || scheme === 'DPoP') {
         return this.#realm.refuse(exchange, 'not_bound')
       }
-      this.#enter(exchange, verified, this.#bearer)
-      return
+      return this.#enter(exchange, verified, this.#bearer)
     }
     // A bound token is worth nothing without its proof, whatever else the client calls it.
     if (this.#dpop === 'off' || (scheme === 'Bearer' && this.#source.hasSchemes)) {
       return this.#realm.refuse(exchange, 'proof_missing')
     }
-    const refusal: Outcome<Refusal | null> = this.#realm.proofs.check(exchange, token, thumbprint)
+    const { proofs } = this.#realm
+    const refusal: Outcome<Refusal | null> = proofs.check(exchange, token, thumbprint)
+    if (proofs.hasOldNonce) exchange.slots[this.#slot] = true
     if (refusal instanceof Promise) {
       return refusal.then((found) => this.#afterProof(exchange, verified, found))
     }
@@ -205,12 +134,18 @@ export class TokenGate {
 
   #afterProof(exchange: Exchange, verified: VerifiedToken, refusal: Refusal | null): void | Reply {
     if (refusal !== null) return this.#realm.refuse(exchange, refusal)
-    this.#enter(exchange, verified, this.#bound)
+    return this.#enter(exchange, verified, this.#bound)
   }
 
-  #enter(exchange: Exchange, verified: VerifiedToken, authentication: Authentication): void {
+  #enter(
+    exchange: Exchange,
+    verified: VerifiedToken,
+    authentication: Authentication,
+  ): void | Reply {
     const { identity } = verified
-    exchange.consumer = identity.consumer
+    const consumer = this.#consumers.resolve(identity.consumer)
+    if (typeof consumer === 'string') return this.#realm.refuse(exchange, consumer)
+    exchange.consumer = consumer
     exchange.authentication = authentication
     forwardIdentity(exchange, identity)
     if (!this.#strips) return

@@ -76,6 +76,9 @@ export class TokenVerifier {
   readonly #reader: ClaimReader
   readonly #clock: Clock
   readonly #headers = new Map<string, TokenHeader>()
+  /** The one that was looked for last: one token after the other has the same. */
+  #lastText = ''
+  #lastHeader: TokenHeader | null = null
 
   constructor(rules: TokenRules, reader: ClaimReader, clock: Clock) {
     this.#rules = rules
@@ -90,8 +93,8 @@ export class TokenVerifier {
     if (token.length > this.#rules.bytesMax) return 'too_large'
     const parts = splitToken(token)
     if (typeof parts === 'string') return parts
-    const headerText = token.slice(0, parts.headerEnd)
-    const header = this.#headers.get(headerText) ?? this.#readHeader(headerText)
+    const known = this.#knownHeader(token, parts.headerEnd)
+    const header = known ?? this.#readHeader(token.slice(0, parts.headerEnd))
     if (typeof header === 'string') return header
     this.lastKid = header.kid
     const key = signerOf(token, parts.payloadEnd, header, keys)
@@ -100,10 +103,21 @@ export class TokenVerifier {
       const isDoubtful = key === 'unknown_key' || key === 'bad_signature'
       return isDoubtful && header.bringsKey ? 'foreign_key' : key
     }
-    this.#rememberHeader(headerText, header)
+    if (known === null) this.#rememberHeader(token.slice(0, parts.headerEnd), header)
     const claims = decodeObject(token.slice(parts.headerEnd + 1, parts.payloadEnd))
     if (typeof claims === 'string') return claims
     return this.#check(claims, key, token.length)
+  }
+
+  /** The header of a token, if one that was signed had the same. */
+  #knownHeader(token: string, end: number): TokenHeader | null {
+    if (this.#lastText.length === end && token.startsWith(this.#lastText)) return this.#lastHeader
+    const text = token.slice(0, end)
+    const header = this.#headers.get(text)
+    if (header === undefined) return null
+    this.#lastText = text
+    this.#lastHeader = header
+    return header
   }
 
   #readHeader(text: string): TokenHeader | Refusal {
@@ -117,7 +131,6 @@ export class TokenVerifier {
   }
 
   #rememberHeader(text: string, header: TokenHeader): void {
-    if (this.#headers.has(text)) return
     if (this.#headers.size === HEADERS_MAX) this.#headers.clear()
     this.#headers.set(text, header)
   }
@@ -144,11 +157,9 @@ export class TokenVerifier {
   #wrongTypes(claims: Claims): Refusal | null {
     const { issuers, audiences, needsExpiry, isAccessToken } = this.#rules
     const { exp, nbf, iat, iss, aud, sub, jti, client_id: client } = claims
-    for (const time of [exp, nbf, iat]) {
-      if (time !== undefined && !Number.isFinite(time)) return 'malformed_claim'
-    }
-    for (const text of [iss, sub, jti, client]) {
-      if (text !== undefined && typeof text !== 'string') return 'malformed_claim'
+    if (isWrongTime(exp) || isWrongTime(nbf) || isWrongTime(iat)) return 'malformed_claim'
+    if (isWrongText(iss) || isWrongText(sub) || isWrongText(jti) || isWrongText(client)) {
+      return 'malformed_claim'
     }
     if (aud !== undefined && !isAudience(aud)) return 'malformed_claim'
     if (exp === undefined && needsExpiry) return 'missing_claim'
@@ -179,18 +190,35 @@ export function signerOf(
 ): VerificationKey | Refusal {
   const candidates = keys.candidates(header.kid)
   if (candidates.length === 0) return 'unknown_key'
-  const signature = decodeBase64Url(token.slice(payloadEnd + 1))
-  if (signature === null) return 'malformed'
-  const data = Buffer.from(token.slice(0, payloadEnd), 'latin1')
+  let data: Buffer | null = null
+  let signature: Buffer | null = null
   let isAllowed = false
   for (let index = 0; index < candidates.length; index++) {
     const key = candidates[index]!
     const verifier = key.verifier(header.alg)
     if (verifier === null) continue
     isAllowed = true
+    if (verifier.isSecret) {
+      if (verifier.signed(token, payloadEnd)) return key
+      continue
+    }
+    data ??= Buffer.from(token.slice(0, payloadEnd), 'latin1')
+    signature ??= decodeBase64Url(token.slice(payloadEnd + 1))
+    if (signature === null) return 'malformed'
     if (verifier.verify(data, signature)) return key
   }
+  if (signature === null && decodeBase64Url(token.slice(payloadEnd + 1)) === null) {
+    return 'malformed'
+  }
   return isAllowed ? 'bad_signature' : 'algorithm_refused'
+}
+
+function isWrongTime(claim: unknown): boolean {
+  return claim !== undefined && !Number.isFinite(claim)
+}
+
+function isWrongText(claim: unknown): boolean {
+  return claim !== undefined && typeof claim !== 'string'
 }
 
 function isAudience(aud: unknown): boolean {

@@ -7,6 +7,7 @@ import type { Reply } from '../../proxy/pipeline/reply.ts'
 import { challenge } from '../challenge.ts'
 import { ClaimReader, forwardIdentity } from '../claims.ts'
 import { Seal } from '../sealed-value.ts'
+import { CONSUMER_REFUSALS, TokenConsumers } from '../token-consumer.ts'
 import { GatewayCookies } from './gateway-cookies.ts'
 import { LoginFlow } from './login-flow.ts'
 import { Provider } from './provider.ts'
@@ -30,6 +31,7 @@ export class BrowserGate {
   readonly #authentication: Authentication
   readonly #required: Reply
   readonly #unavailable: Reply
+  readonly #consumers: TokenConsumers
 
   constructor(written: OidcLoginSettings, environment: PolicyEnvironment) {
     const { publicUrl, cookie, issuer, clientId, secret } = written
@@ -52,8 +54,16 @@ export class BrowserGate {
       return new Provider({ ...written, timeoutMs: written.timeout }, clock)
     })
     this.#refresh = environment.keep(`refresh ${name}`, () => {
-      return new SessionRefresh(provider, rules, clock, (reason) => {
-        environment.log.warn({ reason }, 'the tokens of a session could not be refreshed')
+      const { places, log } = environment
+      return new SessionRefresh({
+        name,
+        provider,
+        rules,
+        // The thread that refreshes may have to ask for metadata and keys as well.
+        timeoutMs: 4 * written.timeout,
+        environment: { clock, places },
+        onFailure: (reason) =>
+          log.warn({ reason }, 'the tokens of a session could not be refreshed'),
       })
     })
     this.#flow = new LoginFlow({
@@ -68,6 +78,8 @@ export class BrowserGate {
     })
     this.#authentication = Object.freeze({ stage: environment.stage.id, scheme: 'Cookie' })
     this.#unavailable = problem('login_unavailable')
+    const trust = { isIssuerChecked: true, hasClients: false }
+    this.#consumers = new TokenConsumers(written.consumer, trust, environment.consumers)
     this.#required = problem('login_required', {
       headers: { 'WWW-Authenticate': challenge('Cookie', {}), 'Cache-Control': 'no-store' },
     })
@@ -120,7 +132,12 @@ export class BrowserGate {
     }
     const identity = this.#reader.identity(claimsOf(session.idToken))
     if (identity === null) return this.#turnAway(exchange, own)
-    exchange.consumer = identity.consumer
+    const consumer = this.#consumers.resolve(identity.consumer)
+    // Signing in again would make nobody somebody else; signing out is open to all.
+    if (typeof consumer === 'string') {
+      return this.#environment.problem('forbidden', { detail: CONSUMER_REFUSALS[consumer] })
+    }
+    exchange.consumer = consumer
     exchange.authentication = this.#authentication
     this.#cookies.strip(exchange)
     forwardIdentity(exchange, identity)

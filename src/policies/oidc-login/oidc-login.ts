@@ -1,5 +1,6 @@
 // Signs people in at an OpenID provider, and keeps who they are in a sealed cookie.
 import { definePolicy } from '../../proxy/pipeline/policy.ts'
+import { tokenCredentials } from '../token-consumer.ts'
 import { BrowserGate } from './browser-gate.ts'
 import { GatewayCookies } from './gateway-cookies.ts'
 import { settings } from './settings.ts'
@@ -15,6 +16,7 @@ export const oidcLogin = definePolicy({
     const { prefix } = new GatewayCookies(cookie, publicUrl.startsWith('https:'))
     return [`cookie:${prefix}0`]
   },
+  credentials: ({ issuer, consumer }) => tokenCredentials(consumer, [issuer]),
   examples: [
     {
       issuer: 'https://id.example/',

@@ -54,6 +54,11 @@ export interface SignatureKeyEntry {
 /** The consumers of the configuration. */
 export interface ConsumerDirectory {
   byId(id: string): KnownConsumer | null
+  /**
+   * By what a token of this issuer says, which must have been verified: its subject, or else the client
+   * it was issued to; null where it says neither.
+   */
+  byToken(issuer: string, subject: string | null, client: string | null): KnownConsumer | null
   /** By the SHA-256 of an API key, 32 bytes in base64url. */
   byKeyHash(hash: string): KeyEntry | null
   byUsername(name: string): PasswordEntry | null

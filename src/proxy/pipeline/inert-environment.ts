@@ -5,7 +5,7 @@ import type { Store } from '../../state/store.ts'
 import type { ConsumerDirectory } from './consumer.ts'
 import type { FailedAttempts } from './failed-attempts.ts'
 import { KeptResources } from './kept-resources.ts'
-import type { PolicyEnvironment, PolicyLog } from './policy.ts'
+import type { PolicyEnvironment, PolicyLog, ProcessPlaces } from './policy.ts'
 import { problem, reply } from './reply.ts'
 
 const SILENT: PolicyLog = { info() {}, warn() {}, error() {}, line() {} }
@@ -13,6 +13,7 @@ const SILENT: PolicyLog = { info() {}, warn() {}, error() {}, line() {} }
 /** A directory without consumers. */
 export const NO_CONSUMERS: ConsumerDirectory = {
   byId: () => null,
+  byToken: () => null,
   byKeyHash: () => null,
   byUsername: () => null,
   bySignatureKey: () => null,
@@ -35,6 +36,8 @@ export const NO_DOCUMENTS: RemoteDocuments = {
   follow: () => ({ current: null, failure: null, refresh: async () => {}, stop() {} }),
 }
 
+/** There is always another one. */
+const FREE_PLACES: ProcessPlaces = { enter: () => true, leave() {} }
 const NO_FAILURES: FailedAttempts = { mayTry: () => true, failed() {} }
 
 /** An environment for one policy; `dispose` gives back what it kept. */
@@ -52,6 +55,7 @@ export function inertEnvironment(
     consumers: NO_CONSUMERS,
     store: INERT_STORE,
     failedAttempts: NO_FAILURES,
+    places: FREE_PLACES,
     documents: NO_DOCUMENTS,
     keep(key, make) {
       keys.push(key)

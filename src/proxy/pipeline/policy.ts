@@ -49,6 +49,13 @@ export interface Kept {
   dispose(): void
 }
 
+/** Places that the threads of this process share, such as those in its thread pool. Those of a dead one are free. */
+export interface ProcessPlaces {
+  /** Takes one of `max` places of this name; pair each success with one `leave`. */
+  enter(name: string, max: number): boolean
+  leave(name: string): void
+}
+
 /** What a policy is given to work with. */
 export interface PolicyEnvironment {
   /** The route this instance is compiled for. */
@@ -60,6 +67,7 @@ export interface PolicyEnvironment {
   /** State that all threads share. */
   readonly store: Store
   readonly failedAttempts: FailedAttempts
+  readonly places: ProcessPlaces
   readonly documents: RemoteDocuments
   /**
    * What lives as long as some stage of some snapshot asks for it under this key: caches, connections,
@@ -89,6 +97,15 @@ export interface BodyHold<Settings> {
   buffer(settings: Settings): number
 }
 
+/** One kind of credential that a policy looks up among the consumers of the configuration. */
+export interface CredentialUse {
+  readonly kind: 'keys' | 'passwords' | 'signatureKeys' | 'tokens'
+  /** Of tokens: the issuers that it accepts. */
+  readonly issuers?: readonly string[]
+  /** Whether it lets in nobody who has none. */
+  readonly isNeeded: boolean
+}
+
 /** A policy: its schema, its promises and the code that makes its hooks. */
 export interface PolicyDefinition<
   Schema extends z.ZodType = z.ZodType,
@@ -114,6 +131,10 @@ export interface PolicyDefinition<
    * `cookie:NAME` or `query:NAME`. Default: `header:authorization`.
    */
   credentialPlaces?(settings: z.output<Schema>): readonly string[]
+  /** The credentials of consumers that it looks up, for the checks of a configuration. */
+  credentials?(settings: z.output<Schema>): readonly CredentialUse[]
+  /** The settings with the names of files made absolute by `resolve`; they start at the configuration. */
+  resolveFiles?(settings: z.output<Schema>, resolve: (name: string) => string): z.output<Schema>
   /**
    * Whether it decides without asking another server, so that `explain` may run it. Default for
    * built-in policies: true; remote documents and the store are noticed without it. For others: false.
