@@ -10,7 +10,8 @@ import { TestFolder } from '../support/tls.ts'
 
 describe('a module that finds endpoints', () => {
   const module = `
-import { readFileSync, watch } from 'node:fs'
+import { readFileSync } from 'node:fs'
+import { parentPort } from 'node:worker_threads'
 import { z } from 'zod'
 export default {
   settings: z.strictObject({ file: z.string() }),
@@ -20,6 +21,10 @@ export default {
       if (text.startsWith('throw')) throw new Error('thrown')
       if (text.startsWith('later')) setTimeout(() => { throw new Error('thrown later') })
       if (text.startsWith('loop')) for (;;) publish([])
+      if (text.startsWith('post')) {
+        for (const odd of ['x', null, {}]) parentPort.postMessage(odd)
+        fail('posted')
+      }
       if (text.startsWith('fail')) fail(new Error('the registry is away'))
       if (text.startsWith('[')) publish(JSON.parse(text))
     }
@@ -47,6 +52,7 @@ export default {
     const { port, said } = await start(t, { discover })
     assert.deepEqual(await answering(port), [String(one!.port)])
     for (const [text, expected] of [
+      ['post', /^the endpoints of s: posted$/],
       ['fail', /^the endpoints of s: the registry is away$/],
       [
         [{ url: 'nothing' }],

@@ -57,9 +57,9 @@ export class DataThread {
       resourceLimits,
       name: `data-${data.threadIndex}`,
     })
-    this.#worker.on('message', (message: ThreadResponse | LogBatch) => {
-      if ('text' in message) onLog(message)
-      else this.#receive(message)
+    this.#worker.on('message', (message: unknown) => {
+      if (isLogBatch(message)) onLog(message)
+      else if (isResponse(message)) this.#receive(message)
     })
     this.exited = new Promise((resolve) => {
       this.#worker.on('error', (error: Error) => {
@@ -160,4 +160,16 @@ export class DataThread {
     if (failure === null) call.resolve(result)
     else call.reject(new Error(failure))
   }
+}
+
+// The code of policies may post to its parent what it likes: only what looks as expected is taken.
+
+function isLogBatch(message: unknown): message is LogBatch {
+  const { text, lines } = (message ?? {}) as Partial<LogBatch>
+  return typeof text === 'string' && typeof lines === 'number'
+}
+
+function isResponse(message: unknown): message is ThreadResponse {
+  const { id, failure } = (message ?? {}) as Partial<ThreadResponse>
+  return typeof id === 'number' && failure !== undefined
 }

@@ -12,7 +12,7 @@ import {
   type ToGateway,
 } from './parent-protocol.ts'
 
-/** What a gateway process may take beyond its drain before it is killed, in milliseconds. */
+/** What a gateway process may take beyond its drain, and after its last word, before it is killed, in milliseconds. */
 const EXIT_GRACE_MS = 5_000
 
 /** How a start ended. */
@@ -91,8 +91,7 @@ export class GatewayChild {
   /** Asks it to let running exchanges end and to exit; kills it when it takes much longer. */
   drain(plan: DrainPlan, successor: boolean): void {
     if (this.#isGone) return
-    clearTimeout(this.#killTimer)
-    this.#killTimer = setTimeout(() => this.kill(), drainMs(plan) + EXIT_GRACE_MS)
+    this.#killAfter(drainMs(plan) + EXIT_GRACE_MS)
     this.#send({ type: 'drain', plan, successor })
   }
 
@@ -103,6 +102,11 @@ export class GatewayChild {
 
   kill(): void {
     this.#process.kill('SIGKILL')
+  }
+
+  #killAfter(ms: number): void {
+    clearTimeout(this.#killTimer)
+    this.#killTimer = setTimeout(() => this.kill(), ms)
   }
 
   #send(message: ToGateway, sent: () => void = () => {}): void {
@@ -132,6 +136,9 @@ export class GatewayChild {
       }
       this.#process.once('error', (error) => {
         if (this.#process.pid === undefined) ended(`could not be started: ${error.message}`)
+      })
+      this.#process.once('disconnect', () => {
+        if (!this.#isGone) this.#killAfter(EXIT_GRACE_MS)
       })
       this.#process.once('exit', (code, signal) => ended(signal ?? `exit code ${code}`))
     })

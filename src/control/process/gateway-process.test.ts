@@ -154,6 +154,14 @@ describe('crashes', () => {
       }))
   }
 
+  test('what the code of a policy posts to its parent ends nothing', () =>
+    withGateway({}, async (gateway) => {
+      const { pid } = await ask(gateway.port, '/post')
+      gateway.signal('SIGHUP')
+      await gateway.said(/the configuration is unchanged/)
+      assert.equal((await ask(gateway.port)).pid, pid)
+    }))
+
   test('connections that waited when the gateway process was killed are served by the next', () =>
     withGateway({}, async (gateway) => {
       const { pid } = await ask(gateway.port)

@@ -56,8 +56,10 @@ class GatewayProcess {
 
   /** Drains and exits; the second call does not wait for exchanges to end. */
   async end(plan: DrainPlan | null, hasSuccessor: boolean): Promise<void> {
-    if (this.#isEnding && plan !== null && drainMs(plan) === 0) exit(this.#plane)
-    if (this.#isEnding) return
+    if (this.#isEnding) {
+      if (plan !== null && drainMs(plan) === 0) exit(this.#plane)
+      return
+    }
     this.#isEnding = true
     const plane = this.#plane
     if (plane !== null) await plane.drain(plan ?? plane.document().drain, hasSuccessor)
@@ -104,10 +106,15 @@ class GatewayProcess {
   }
 }
 
-/** Ends this process. A thread that sits in native code would have `exit` wait for it. */
-function exit(plane: ControlPlane | null): never {
-  if (plane?.isStuck === true) process.kill(process.pid, 'SIGKILL')
-  process.exit(0)
+/**
+ * Ends this process. A thread that sits in native code, of discovery for example, would have `exit` wait
+ * for it: the parent, told by the end of the channel, does not wait long, and without one nobody would
+ * end this process.
+ */
+function exit(plane: ControlPlane | null): void {
+  if (plane?.isStuck === true || !process.connected) process.kill(process.pid, 'SIGKILL')
+  process.once('disconnect', () => process.exit(0))
+  process.disconnect?.()
 }
 
 async function load(file: string): Promise<Document> {

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import net from 'node:net'
-import { threadId } from 'node:worker_threads'
+import { parentPort, threadId } from 'node:worker_threads'
 import type { Document } from '../../config/schema.ts'
 import type { DrainPlan } from '../../gateway/drain.ts'
 import type { DataPlane, ListenSource } from '../../gateway/plane.ts'
@@ -12,7 +12,7 @@ import type { EndpointsUpdate } from '../../gateway/plane-services.ts'
 
 /**
  * Requests: `/crash`, `/exit`, `/loop` end or block the thread; `/block/FILE` waits in native code for
- * the other end of a named pipe; `/slow` answers after 300 ms; all others at once. A document whose `via` is `refused-by-N` has a problem in thread N, `kills-N` ends it.
+ * the other end of a named pipe; `/post` posts to the parent what nobody expects; `/slow` answers after 300 ms; all others at once. A document whose `via` is `refused-by-N` has a problem in thread N, `kills-N` ends it.
  */
 export class TestPlane implements DataPlane {
   readonly #index: number
@@ -98,7 +98,10 @@ export class TestPlane implements DataPlane {
       else if (path === '/exit') process.exit(7)
       else if (path === '/loop') for (;;) Math.random()
       else if (path?.startsWith('/block/')) readFileSync(path.slice('/block'.length))
-      else if (path === '/slow') this.#answerLater(socket)
+      else if (path === '/post') {
+        for (const odd of ['text', null, 5, {}, { text: 1 }]) parentPort!.postMessage(odd)
+        this.#answer(socket)
+      } else if (path === '/slow') this.#answerLater(socket)
       else this.#answer(socket)
     })
   }

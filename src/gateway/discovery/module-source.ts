@@ -23,6 +23,7 @@ interface Job extends ModuleSettings {
 
 /** What the thread says. */
 interface Report {
+  readonly kind: 'gatehouse:discovered'
   readonly endpoints: readonly SourcedEndpoint[] | null
   readonly failures: readonly string[]
 }
@@ -76,8 +77,10 @@ class ModuleThread extends WheelTimer {
       setTimeout(() => void worker.terminate(), END_MS).unref()
     }
     signal.addEventListener('abort', end, { once: true })
-    worker.on('message', ({ endpoints, failures }: Report) => {
-      if (signal.aborted) return
+    worker.on('message', (message: unknown) => {
+      // The module's own code may post to its parent what it likes.
+      if (signal.aborted || !isReport(message)) return
+      const { endpoints, failures } = message
       for (const failure of failures) fail(failure)
       if (endpoints !== null) publish(endpoints)
     })
@@ -151,18 +154,18 @@ class Reports {
     const known = JSON.stringify(endpoints)
     if (known === this.#knownEndpoints) return
     this.#knownEndpoints = known
-    this.#tell({ endpoints, failures: [] })
+    this.#tell(endpoints, [])
   }
 
   #tellFailures(): void {
     clearTimeout(this.#failuresTimer)
     this.#failuresTimer = undefined
-    this.#tell({ endpoints: null, failures: this.#failures })
+    this.#tell(null, this.#failures)
     this.#failures = []
   }
 
-  #tell(report: Report): void {
-    parentPort!.postMessage(report)
+  #tell(endpoints: Report['endpoints'], failures: readonly string[]): void {
+    parentPort!.postMessage({ kind: 'gatehouse:discovered', endpoints, failures } satisfies Report)
   }
 }
 
@@ -198,12 +201,15 @@ async function run({ module, settings, scheme }: Job): Promise<void> {
 }
 
 function isJob(data: unknown): data is Job {
-  return (
-    typeof data === 'object' &&
-    data !== null &&
-    'kind' in data &&
-    data.kind === 'gatehouse:discover'
-  )
+  return kindOf(data) === 'gatehouse:discover'
+}
+
+function isReport(data: unknown): data is Report {
+  return kindOf(data) === 'gatehouse:discovered'
+}
+
+function kindOf(data: unknown): unknown {
+  return typeof data === 'object' && data !== null && 'kind' in data ? data.kind : null
 }
 
 if (!isMainThread && isJob(workerData)) {
