@@ -35,6 +35,9 @@ export class Gateway {
   #generation = 0
   #addresses: readonly GatewayAddress[] = []
   #counts: CountFile | null = null
+  /** Configurations go live one after the other, in the order in which they came. */
+  #applying: Promise<unknown> = Promise.resolve()
+  #isClosed = false
 
   constructor(
     plane: ThreadPlane,
@@ -73,10 +76,17 @@ export class Gateway {
 
   /**
    * Puts another configuration in the place of the running one, for all exchanges that begin from now
-   * on. Its listeners take their new settings, but they must be the ones that were bound.
+   * on. Its listeners take their new settings, but they must be the ones that were bound. Of several
+   * calls at once the last one stays.
    * @throws GatewayConfigurationError or Error when it cannot be used; the running one stays.
    */
-  async apply(config: DocumentInput): Promise<void> {
+  apply(config: DocumentInput): Promise<void> {
+    const result = this.#applying.then(() => this.#apply(config))
+    this.#applying = result.catch(nothing)
+    return result
+  }
+
+  async #apply(config: DocumentInput): Promise<void> {
     const { document } = await loadObject(config, this.#options)
     const bound = listenerKeys(this.#document).sort().join(', ')
     const wanted = listenerKeys(document).sort().join(', ')
@@ -105,6 +115,7 @@ export class Gateway {
 
   /** Cuts off what still runs and gives everything back. */
   async close(): Promise<void> {
+    this.#isClosed = true
     this.#directory.close()
     await this.#plane.close()
     this.#counts?.close()
@@ -117,11 +128,25 @@ export class Gateway {
   }
 
   async #goLive(document: Document): Promise<void> {
+    this.#mustBeOpen()
     const generation = ++this.#generation
     const { problems } = await this.#plane.prepare(document, generation)
     if (problems.length > 0) throw new Error(problems.join('\n'))
-    this.#plane.updateEndpoints(await this.#directory.configure(document))
+    try {
+      this.#mustBeOpen()
+      const endpoints = await this.#directory.configure(document)
+      this.#mustBeOpen()
+      this.#plane.updateEndpoints(endpoints)
+    } catch (error) {
+      this.#plane.discard(generation)
+      if (!this.#isClosed) await this.#directory.configure(this.#document)
+      throw error
+    }
     this.#plane.switchTo(generation)
+  }
+
+  #mustBeOpen(): void {
+    if (this.#isClosed) throw new Error('the gateway is closed')
   }
 }
 
