@@ -85,7 +85,10 @@ const gatewayFields = {
   threads: z
     .union([z.literal('auto'), z.int().min(1).max(64)])
     .prefault('auto')
-    .describe('Worker threads; `auto` is one per available processor.'),
+    .describe(
+      'Worker threads; `auto` is one per available processor. Counted when Gatehouse starts: a reload, ' +
+        'or a new gateway process, does not change it.',
+    ),
   threadHeap: z
     .union([z.literal('auto'), byteSize({ min: THREAD_HEAP_MIN })])
     .prefault('auto')

@@ -95,6 +95,7 @@ export class ControlPlane implements ControlView {
       onDescriptorsLow: () => this.#replace('its descriptors are used up', this.#document),
     })
     this.#reloader = new Reloader(options.file, {
+      threads: count,
       document: () => this.#document,
       apply: (next) => this.#apply(next),
       replace: (reason, next) => this.#replace(reason, next),

@@ -224,6 +224,11 @@ describe('takeover', () => {
       gateway.signal('SIGUSR2')
       await gateway.said(/the gateway process was not replaced: the configuration is refused/)
       assert.equal((await ask(gateway.port)).pid, pid)
+      // Nobody asked for a reload: it is told once, and not counted as one.
+      gateway.write(ANY_PORT)
+      gateway.signal('SIGHUP')
+      await gateway.said(/the configuration is unchanged/)
+      assert.doesNotMatch(gateway.output, /the old one runs on/)
     }))
 })
 
@@ -253,6 +258,14 @@ describe('reloading', () => {
         assert.deepEqual(await vias(), ['second routes=1', 'second routes=1'])
       }
       for (const connection of connections) connection.close()
+    }))
+
+  test('another number of threads waits for the next start, and that is said', () =>
+    withGateway({ threads: 1 }, async (gateway) => {
+      gateway.write(`threads: 3\n${withVia('second')}`)
+      gateway.signal('SIGHUP')
+      await gateway.said(/the new configuration is live/)
+      await gateway.said(/`threads: 3` counts from the next start on, until then there is 1\n/)
     }))
 
   test('a thread that dies of a configuration takes it down with it', () =>

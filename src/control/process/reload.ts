@@ -10,6 +10,8 @@ import { RefusedError } from './threads.ts'
 
 /** What a reload needs of the control plane. */
 export interface ReloadTarget {
+  /** How many there are for as long as the parent runs. */
+  readonly threads: number
   document(): Document
   /** @throws RefusedError when the configuration cannot run; the old one runs on. */
   apply(document: Document): Promise<void>
@@ -30,6 +32,8 @@ export class Reloader {
   #isWantedAgain = false
   #isAsked = false
   #isClosed = false
+  /** Whether it asked for the new process that is to come. */
+  #isReplacing = false
 
   constructor(file: string, target: ReloadTarget) {
     this.#file = file
@@ -65,8 +69,10 @@ export class Reloader {
     return this.#running
   }
 
-  /** The new process that a reload needs did not come up. */
+  /** A new process did not come up: the parent has said why. Only a reload that needs it is refused. */
   notReplaced(reason: string): void {
+    if (!this.#isReplacing) return
+    this.#isReplacing = false
     this.#refuse([reason])
   }
 
@@ -98,24 +104,38 @@ export class Reloader {
     if (isSame && code === this.#code) {
       if (isAsked) this.#target.report('the configuration is unchanged')
     } else if (!sameNeeds(socketNeeds(document), socketNeeds(current))) {
-      this.#target.replace('it listens on other addresses', document)
+      this.#replace('it listens on other addresses', document)
     } else if (document.state.file !== current.state.file) {
-      this.#target.replace('it keeps its state in another file', document)
+      this.#replace('it keeps its state in another file', document)
     } else if (document.threadHeap !== current.threadHeap) {
-      this.#target.replace('its threads get another heap limit', document)
+      this.#replace('its threads get another heap limit', document)
     } else if (code !== this.#code) {
-      this.#target.replace('the code of its policies changed', document)
+      this.#replace('the code of its policies changed', document)
     } else await this.#apply(document)
   }
 
+  #replace(reason: string, document: Document): void {
+    this.#isReplacing = true
+    this.#target.replace(reason, document)
+  }
+
   async #apply(document: Document): Promise<void> {
+    const before = this.#target.document()
     try {
       await this.#target.apply(document)
       this.#watch?.watch(this.#folders())
       this.#target.report('the new configuration is live')
+      if (document.threads !== before.threads) this.#tellThreads(document)
     } catch (error) {
       this.#refuse(error instanceof RefusedError ? error.problems : [(error as Error).message])
     }
+  }
+
+  /** The sockets were dealt out to as many as there are. */
+  #tellThreads({ threads }: Document): void {
+    const { threads: count, report } = this.#target
+    const running = count === 1 ? 'there is 1' : `there are ${count}`
+    report(`\`threads: ${threads}\` counts from the next start on, until then ${running}`)
   }
 
   #refuse(problems: readonly string[]): void {
