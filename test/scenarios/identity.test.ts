@@ -71,6 +71,9 @@ describe('an endpoint that must prove who it is', () => {
     assert.deepEqual(await answering(port), named(one))
     assert.ok(other.asked > 0 && other.requests === 0)
     assert.ok(said.includes('the health of an endpoint changed'))
+    // What is expected may be a secret.
+    assert.ok(said.includes('its answer lacks the expected `x-service`'), said.join('\n'))
+    assert.ok(!said.some((line) => line.includes('orders')))
     await one.leave()
     for (let i = 0; i < 10; i++) assert.notEqual((await ask(port)).status, 200)
     assert.equal(other.requests, 0)

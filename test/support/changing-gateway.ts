@@ -5,10 +5,13 @@ import { eventually } from './changes.ts'
 import { ask, fleet, type Instance } from './fleet.ts'
 import type { Settings } from './gateway.ts'
 
-/** Starts a gateway in front of service `s`; what it warns of is in `said`. */
+/** Starts a gateway in front of service `s`; what it warns of, and why, is in `said`. */
 export async function start(t: TestContext, service: Settings, directory = process.cwd()) {
   const said: string[] = []
-  const warn: PolicyLog['warn'] = (_, message) => said.push(message)
+  const warn: PolicyLog['warn'] = ({ reason }, message) => {
+    said.push(message)
+    if (typeof reason === 'string') said.push(reason)
+  }
   const log = { info() {}, warn, error() {}, line() {} }
   const settings = (of: Settings) => ({
     listen: 'http://127.0.0.1:0' as const,

@@ -99,7 +99,8 @@ function answered(
       if (!settings.statuses.some(({ from, to }) => status >= from && status <= to)) {
         resolve(`it answered ${status}`)
       } else if (settings.field !== undefined && !carries(response, settings.field)) {
-        resolve(`its answer lacks \`${settings.field.name}: ${settings.field.value}\``)
+        // The value may be a secret, and this is logged.
+        resolve(`its answer lacks the expected \`${settings.field.name}\``)
       } else if (settings.body === null) resolve(null)
       else holds(response, settings.body).then(resolve, reject)
     })
