@@ -1,15 +1,21 @@
 // What one finds out, all threads act on: `gatehouse run` with three of them.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { RunningGateway } from '../../src/control/process/running-gateway.test-support.ts'
 import { eventually } from '../support/changes.ts'
 import { ask, fleet } from '../support/fleet.ts'
-import { GatewayProcess } from '../support/gateway-process.ts'
 
 test('three threads agree on who is sick, who is ejected, and how often to ask', async (t) => {
   const instances = await fleet(3)
+  t.after(async () => {
+    for (const instance of instances) await instance.close()
+  })
   const [first, second, third] = instances
-  const gateway = await GatewayProcess.start(
-    `
+  const gateway = await RunningGateway.start({
+    isReal: true,
+    threads: 3,
+    configuration: `
+listen: http://127.0.0.1:0
 services:
   shop:
     endpoints: [${instances.map(({ url }) => url).join(', ')}]
@@ -18,12 +24,8 @@ services:
     ejection: { failures: 5, time: 1m }
 routes: [{ path: /*, to: shop }]
 `,
-    3,
-  )
-  t.after(async () => {
-    await gateway.close()
-    for (const instance of instances) await instance.close()
   })
+  t.after(() => gateway.stop())
   // Each over a connection of its own, so that all threads get some.
   const askAll = () => Promise.all(Array.from({ length: 60 }, () => ask(gateway.port)))
 

@@ -243,7 +243,7 @@ routes:
     )
     const crashed = gateway.output.length
     process.kill(childrenOf(gateway.pid)[0]!, 'SIGKILL')
-    await gateway.said(/a new gateway process serves/, crashed)
+    await gateway.replaced(crashed)
     assert.equal(passed(await storm(gateway.port, 10, 10, get('/quota'))), 40)
   })
 })

@@ -10,6 +10,7 @@ import {
   Load,
   RunningGateway,
   type RunSettings,
+  START_PATIENCE_MS,
 } from '../../src/control/process/running-gateway.test-support.ts'
 import { eventually } from '../support/changes.ts'
 import { RawClient } from '../support/raw-client.ts'
@@ -109,6 +110,7 @@ test('new code of a policy is live after a reload', () =>
       await eventually(
         async () => (await text(gateway, '/version')) === '200 version two',
         () => 'the new code to answer',
+        START_PATIENCE_MS,
       )
     },
   ))
@@ -141,7 +143,7 @@ routes: [{ path: /*, to: slow }]
         for (let round = 0; round < 2; round++) {
           const from = gateway.output.length
           gateway.signal('SIGUSR2')
-          await gateway.said(/a new gateway process serves/, from)
+          await gateway.replaced(from)
         }
         await load.more(8)
       } finally {
@@ -163,7 +165,7 @@ routes: [{ path: /*, respond: { body: hello } }]
       const before = childrenOf(gateway.pid)
       try {
         gateway.signal('SIGUSR2')
-        await gateway.said(/a new gateway process serves/)
+        await gateway.replaced()
         client.send('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
         assert.equal((await client.response()).status, 200)
       } finally {

@@ -4,8 +4,8 @@ import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { parse } from 'yaml'
+import { RunningGateway } from '../../src/control/process/running-gateway.test-support.ts'
 import { TestGateway } from '../support/gateway.ts'
-import { GatewayProcess } from '../support/gateway-process.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { ScenarioStage, type StartGateway } from '../support/scenario.ts'
 import { parseScenario } from '../support/scenario-text.ts'
@@ -13,11 +13,14 @@ import { parseScenario } from '../support/scenario-text.ts'
 const inThisProcess: StartGateway = async (yaml) => await TestGateway.start(parse(yaml))
 
 const withThreeThreads: StartGateway = async (yaml) => {
-  const gateway = await GatewayProcess.start(yaml, 3)
+  const configuration = `listen: http://127.0.0.1:0\n${yaml}`
+  const gateway = await RunningGateway.start({ isReal: true, threads: 3, configuration })
   return {
     connect: () => RawClient.connect(gateway.port),
     settled: async () => {},
-    close: () => gateway.close(),
+    close: async () => {
+      await gateway.stop()
+    },
   }
 }
 

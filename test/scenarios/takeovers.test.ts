@@ -35,7 +35,7 @@ test('takeovers under clients that keep their connections lose no request', asyn
       for (let round = 0; round < ROUNDS; round++) {
         const from = gateway.output.length
         gateway.signal('SIGUSR2')
-        await gateway.said(/a new gateway process serves/, from)
+        await gateway.replaced(from)
       }
       await load.more(100)
     } finally {

@@ -3,13 +3,16 @@ import assert from 'node:assert/strict'
 import { renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { RunningGateway } from '../../src/control/process/running-gateway.test-support.ts'
 import { eventually } from '../support/changes.ts'
 import { ask, fleet } from '../support/fleet.ts'
-import { GatewayProcess } from '../support/gateway-process.ts'
 import { TestFolder } from '../support/tls.ts'
 
 test('three threads agree on which endpoints there are, who is theirs, and where is near', async (t) => {
   const instances = await fleet(4)
+  t.after(async () => {
+    for (const instance of instances) await instance.close()
+  })
   const [near, far, stranger, later] = instances
   for (const instance of instances) instance.headers = { 'x-service': 'shop' }
   stranger!.headers = { 'x-service': 'bank' }
@@ -21,8 +24,11 @@ test('three threads agree on which endpoints there are, who is theirs, and where
   const north = { url: near!.url, zone: 'north' }
   const south = { url: far!.url, zone: 'south' }
   list(north, south, { url: stranger!.url, zone: 'north' })
-  const gateway = await GatewayProcess.start(
-    `
+  const gateway = await RunningGateway.start({
+    isReal: true,
+    threads: 3,
+    configuration: `
+listen: http://127.0.0.1:0
 zone: north
 services:
   shop:
@@ -32,12 +38,8 @@ services:
     spillBelow: 0.5
 routes: [{ path: /*, to: shop }]
 `,
-    3,
-  )
-  t.after(async () => {
-    await gateway.close()
-    for (const instance of instances) await instance.close()
   })
+  t.after(() => gateway.stop())
   // Each over a connection of its own, so that all threads get some.
   const answers = async (): Promise<string[]> => {
     const all = await Promise.all(Array.from({ length: 60 }, () => ask(gateway.port)))

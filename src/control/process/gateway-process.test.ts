@@ -12,6 +12,7 @@ import {
   Load,
   RunningGateway,
   type RunSettings,
+  START_PATIENCE_MS,
   stop,
 } from './running-gateway.test-support.ts'
 
@@ -47,6 +48,7 @@ async function successorOf(pid: number, gateway: RunningGateway): Promise<void> 
   await eventually(
     async () => (await ask(gateway.port)).pid !== pid,
     () => `another process than ${pid} to answer`,
+    START_PATIENCE_MS,
   )
 }
 
@@ -202,7 +204,7 @@ describe('takeover', () => {
           const from = gateway.output.length
           const slow = round === 0 ? busy.ask('/slow') : null
           gateway.signal('SIGUSR2')
-          await gateway.said(/a new gateway process serves/, from)
+          await gateway.replaced(from)
           if (slow !== null) assert.equal((await slow).pid, owner.pid)
         }
         await load.more(10)
@@ -304,7 +306,7 @@ describe('reloading', () => {
       free.close()
       await once(free, 'close')
       gateway.signal('SIGHUP')
-      await gateway.said(/a new gateway process serves/)
+      await gateway.replaced()
       assert.equal((await ask(port)).via, 'moved routes=1')
       await eventually(
         () =>

@@ -8,8 +8,11 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Changes, eventually, PATIENCE_MS } from '../../../test/support/changes.ts'
 
-/** Three processes start one after the other, each with its code to load. */
-const START_PATIENCE_MS = 3 * PATIENCE_MS
+/**
+ * Three times code is loaded, one after the other: by the process, by what reads the configuration, and
+ * by the threads.
+ */
+export const START_PATIENCE_MS = 3 * PATIENCE_MS
 
 /** Who answered, as the test plane tells it. */
 export interface Answer {
@@ -116,6 +119,11 @@ export class RunningGateway {
       () => `${pattern} in the output:\n${this.output}`,
       patienceMs,
     )
+  }
+
+  /** Resolves when another gateway process has taken over, which takes as long as a start. */
+  replaced(from = 0): Promise<string> {
+    return this.said(/a new gateway process serves/, from, START_PATIENCE_MS)
   }
 
   signal(signal: NodeJS.Signals): void {
