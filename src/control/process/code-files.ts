@@ -10,6 +10,11 @@ const CODE = /\.[cm]?[jt]s$/
 /** Files looked at per plugin; a folder with more is judged by these. */
 const FILES_MAX = 1_000
 
+/** Whether a file is a module. */
+export function isCode(file: string): boolean {
+  return CODE.test(file)
+}
+
 /** The URLs of all modules that a document names: plugins, and those that find endpoints. */
 export function codeModules({ plugins, services }: Document): string[] {
   const found = services.flatMap(({ discover }) =>
@@ -54,7 +59,7 @@ async function codeFiles(folder: string): Promise<string[]> {
       const path = join(next, entry.name)
       if (entry.isDirectory() && !entry.name.startsWith('.') && entry.name !== 'node_modules')
         folders.push(path)
-      else if (CODE.test(entry.name)) found.push(path)
+      else if (isCode(entry.name)) found.push(path)
       if (found.length + folders.length >= FILES_MAX) return found
     }
   }

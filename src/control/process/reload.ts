@@ -1,8 +1,8 @@
 // From a changed file to a changed gateway: load, compare, then apply in place or ask for a new process.
 import { dirname } from 'node:path'
-import { loadInWorker } from '../../config/load-worker.ts'
 import type { Document } from '../../config/schema.ts'
 import { codeFingerprint, codeFolders, codeModules, fileState } from './code-files.ts'
+import { ConfigurationLoader } from './configuration-loader.ts'
 import { FileWatch } from './file-watch.ts'
 import { problemLines } from './problem-lines.ts'
 import { sameNeeds, socketNeeds } from './socket-needs.ts'
@@ -26,6 +26,7 @@ export interface ReloadTarget {
 export class Reloader {
   readonly #file: string
   readonly #target: ReloadTarget
+  readonly #loader: ConfigurationLoader
   #code = ''
   #watch: FileWatch | null = null
   #running: Promise<void> | null = null
@@ -38,6 +39,7 @@ export class Reloader {
   constructor(file: string, target: ReloadTarget) {
     this.#file = file
     this.#target = target
+    this.#loader = new ConfigurationLoader(file)
   }
 
   /** Notes what runs; from now on a difference is a change. */
@@ -79,6 +81,7 @@ export class Reloader {
   close(): void {
     this.#isClosed = true
     this.#watch?.close()
+    this.#loader.close()
   }
 
   #folders(): string[] {
@@ -95,7 +98,7 @@ export class Reloader {
   async #reloadOnce(): Promise<void> {
     const isAsked = this.#isAsked
     this.#isAsked = false
-    const { document, problems } = await loadInWorker(this.#file)
+    const { document, problems } = await this.#loader.load()
     if (this.#isClosed) return
     if (document === null) return this.#refuse(problemLines(problems))
     const current = this.#target.document()
