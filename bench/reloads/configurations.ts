@@ -42,7 +42,8 @@ export function configuration(places: Places, turn: number, hasOtherSockets = fa
     // All clients are one to the gateway.
     limits: { connectionsPerIp: 10_000 },
     services: {
-      sockets: { url: at('127.0.0.1') },
+      // They are used now and then, which is no reason to end them.
+      sockets: { url: at('127.0.0.1'), timeouts: { idle: '1h' } },
       app: {
         endpoints: [at('127.0.0.1'), ...(change === 'another endpoint' ? [at('127.0.0.2')] : [])],
         health: { path: '/health', every: '5s' },
