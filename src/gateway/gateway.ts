@@ -31,6 +31,7 @@ export class Gateway {
   readonly #shared: SharedState
   readonly #directory: EndpointDirectory
   readonly #options: GatewayOptions
+  readonly #metrics: MetricsWriter
   #document: Document
   #generation = 0
   #addresses: readonly GatewayAddress[] = []
@@ -51,6 +52,8 @@ export class Gateway {
     this.#directory = directory
     this.#document = document
     this.#options = options
+    // The row after those of the threads is the control plane's.
+    this.#metrics = new MetricsWriter(shared.metrics, 1)
   }
 
   /** The listeners, once started, in the order of the configuration. */
@@ -143,6 +146,7 @@ export class Gateway {
       throw error
     }
     this.#plane.switchTo(generation)
+    this.#metrics.nextEra()
   }
 
   #mustBeOpen(): void {

@@ -220,41 +220,47 @@ export class ServiceMetrics extends Block {
   }
 }
 
-const THREAD = metricsShape('thread', ['thread'], {
-  accepted: {
-    name: 'gatehouse_connections_accepted_total',
-    help: 'Client connections accepted, by thread.',
-    type: 'counter',
+const THREAD = metricsShape(
+  'thread',
+  ['thread'],
+  {
+    accepted: {
+      name: 'gatehouse_connections_accepted_total',
+      help: 'Client connections accepted, by thread.',
+      type: 'counter',
+    },
+    open: {
+      name: 'gatehouse_connections_open',
+      help: 'Client connections open now, by thread.',
+      type: 'gauge',
+    },
+    errors: {
+      name: 'gatehouse_errors_total',
+      help: 'Failures that Gatehouse reported itself, by code; malformed requests included.',
+      type: 'counter',
+      label: 'code',
+      values: CODES,
+      isSparse: true,
+    },
+    endedEarly: {
+      name: 'gatehouse_long_lived_ended_total',
+      help: 'WebSockets and event streams ended because their route or service changed, or by a drain.',
+      type: 'counter',
+    },
+    loopDelay: {
+      name: 'gatehouse_event_loop_delay_seconds',
+      help: 'Delay of the event loop in the last interval, by thread (99th percentile).',
+      type: 'gauge',
+    },
+    loopUtilization: {
+      name: 'gatehouse_event_loop_utilization_ratio',
+      help: 'Share of the last interval in which the event loop was busy, by thread.',
+      type: 'gauge',
+    },
   },
-  open: {
-    name: 'gatehouse_connections_open',
-    help: 'Client connections open now, by thread.',
-    type: 'gauge',
-  },
-  errors: {
-    name: 'gatehouse_errors_total',
-    help: 'Failures that Gatehouse reported itself, by code; malformed requests included.',
-    type: 'counter',
-    label: 'code',
-    values: CODES,
-    isSparse: true,
-  },
-  endedEarly: {
-    name: 'gatehouse_long_lived_ended_total',
-    help: 'WebSockets and event streams ended because their route or service changed, or by a drain.',
-    type: 'counter',
-  },
-  loopDelay: {
-    name: 'gatehouse_event_loop_delay_seconds',
-    help: 'Delay of the event loop in the last interval, by thread (99th percentile).',
-    type: 'gauge',
-  },
-  loopUtilization: {
-    name: 'gatehouse_event_loop_utilization_ratio',
-    help: 'Share of the last interval in which the event loop was busy, by thread.',
-    type: 'gauge',
-  },
-})
+  false,
+  'lasting',
+)
 
 /** What one thread does. */
 export class ThreadMetrics extends Block {
@@ -288,39 +294,49 @@ export class ThreadMetrics extends Block {
   }
 }
 
-const GATEWAY = metricsShape('gateway', [], {
-  reloads: {
-    name: 'gatehouse_config_reloads_total',
-    help: 'Configurations tried since the start, by result.',
-    type: 'counter',
-    label: 'result',
-    values: ['applied', 'refused'],
+const GATEWAY = metricsShape(
+  'gateway',
+  [],
+  {
+    reloads: {
+      name: 'gatehouse_config_reloads_total',
+      help: 'Configurations tried since the start, by result.',
+      type: 'counter',
+      label: 'result',
+      values: ['applied', 'refused'],
+    },
+    lastReload: {
+      name: 'gatehouse_config_last_applied_timestamp_seconds',
+      help: 'When the running configuration was applied, in seconds since 1970.',
+      type: 'gauge',
+    },
+    threadsReplaced: {
+      name: 'gatehouse_threads_replaced_total',
+      help: 'Data-plane threads that ended unexpectedly and were replaced.',
+      type: 'counter',
+    },
+    logDropped: {
+      name: 'gatehouse_log_lines_dropped_total',
+      help: 'Log lines that were dropped because their reader was too slow.',
+      type: 'counter',
+    },
   },
-  lastReload: {
-    name: 'gatehouse_config_last_applied_timestamp_seconds',
-    help: 'When the running configuration was applied, in seconds since 1970.',
-    type: 'gauge',
-  },
-  threadsReplaced: {
-    name: 'gatehouse_threads_replaced_total',
-    help: 'Data-plane threads that ended unexpectedly and were replaced.',
-    type: 'counter',
-  },
-  logDropped: {
-    name: 'gatehouse_log_lines_dropped_total',
-    help: 'Log lines that were dropped because their reader was too slow.',
-    type: 'counter',
-  },
-})
+  false,
+  'lasting',
+)
 
 /** What the gateway does as a whole; any thread may count here. */
 export class GatewayMetrics extends Block {
+  readonly #writer: MetricsWriter
+
   constructor(writer: MetricsWriter) {
     super(writer, GATEWAY, [])
+    this.#writer = writer
   }
 
   /** A configuration runs since `wallMs` (milliseconds since 1970). */
   configurationApplied(wallMs: number): void {
+    this.#writer.nextEra()
     this.add(GATEWAY.offsets.reloads, 1)
     this.cells[this.start + GATEWAY.offsets.lastReload] = wallMs / 1000
   }

@@ -1,5 +1,6 @@
 // What a block of metrics consists of: families in the sense of Prometheus, laid out one after the
 // other in consecutive cells.
+import type { Stay } from './series-directory.ts'
 
 /** A family of series. `values` of `label` have a cell each. */
 export interface MetricFamily {
@@ -33,6 +34,8 @@ export interface MetricsShape<Key extends string = string> {
   readonly cellCount: number
   /** Whether blocks in which everything is zero are left out. */
   readonly isSparse: boolean
+  /** Whether a block stays for ever, or as long as a configuration names it and room is not short. */
+  readonly stay: Stay
 }
 
 function cellCountOf(family: MetricFamily): number {
@@ -46,6 +49,7 @@ export function metricsShape<Key extends string>(
   labels: readonly string[],
   families: Readonly<Record<Key, MetricFamily>>,
   isSparse = false,
+  stay: Stay = 'configured',
 ): MetricsShape<Key> {
   const offsets: Partial<Record<Key, number>> = {}
   const placed: PlacedFamily[] = []
@@ -63,6 +67,7 @@ export function metricsShape<Key extends string>(
     offsets: offsets as Record<Key, number>,
     cellCount: offset,
     isSparse,
+    stay,
   }
 }
 

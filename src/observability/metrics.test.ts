@@ -204,6 +204,46 @@ describe('room', () => {
     assert.equal(found.get('gatehouse_metrics_refused_total'), 68)
   })
 
+  test('is given up by names that no configuration has any more', () => {
+    const buffers = allocateMetrics(2, { blocksMax: 64, cellsMax: 8_192 })
+    const [writer, control] = [new MetricsWriter(buffers, 0), new MetricsWriter(buffers, 1)]
+    const reader = new MetricsReader(buffers)
+    const gateway = new GatewayMetrics(control)
+    for (let round = 0; round < 200; round++) {
+      for (const route of ['stays', `preview-${round}`]) {
+        new RouteMetrics(writer, route).finish(200, 1, 0, 0)
+      }
+      // Another thread must not go on with what it knows of the places.
+      new RouteMetrics(control, 'stays').finish(200, 1, 0, 0)
+      gateway.configurationApplied(0)
+      if (round % 50 === 0) prometheusText(reader)
+    }
+    const found = samples(prometheusText(reader))
+    const requests = (route: string) =>
+      found.get(`gatehouse_requests_total{route="${route}",status="2xx"}`)
+    assert.equal(requests('stays'), 400)
+    assert.deepEqual(
+      [requests('preview-0'), requests('preview-198'), requests('preview-199')],
+      [undefined, 1, 1],
+    )
+    assert.equal(found.get('gatehouse_config_reloads_total{result="applied"}'), 200)
+    assert.equal(found.get('gatehouse_metrics_refused_total'), 0)
+  })
+
+  test('is kept by what runs while configurations are refused', () => {
+    const buffers = allocateMetrics(2, { blocksMax: 64, cellsMax: 8_192 })
+    const writer = new MetricsWriter(buffers, 0)
+    const gateway = new GatewayMetrics(new MetricsWriter(buffers, 1))
+    for (let round = 0; round < 3; round++) gateway.configurationApplied(0)
+    const live = new RouteMetrics(writer, 'live')
+    gateway.configurationApplied(0)
+    for (let round = 0; round < 100; round++) new RouteMetrics(writer, `refused-${round}`)
+    live.finish(200, 1, 0, 0)
+    const found = read(buffers)
+    assert.equal(found.get('gatehouse_requests_total{route="live",status="2xx"}'), 1)
+    assert.ok(found.get('gatehouse_metrics_refused_total')! > 0)
+  })
+
   test('is for names of any length', () => {
     const buffers = allocateMetrics(1, { blocksMax: 64, cellsMax: 8_192 })
     const writer = new MetricsWriter(buffers, 0)

@@ -1,7 +1,12 @@
 // Counters of all threads in shared memory: a row of cells per thread, which that thread alone
 // writes, and readers that add the rows up. Counting is one addition at an index known beforehand.
 import type { MetricsShape } from './metrics-shape.ts'
-import { allocateDirectory, type DirectoryCapacity, SeriesDirectory } from './series-directory.ts'
+import {
+  allocateDirectory,
+  type DirectoryCapacity,
+  type DirectoryEntry,
+  SeriesDirectory,
+} from './series-directory.ts'
 
 const DEFAULT_CAPACITY: DirectoryCapacity = { blocksMax: 16_384, cellsMax: 524_288 }
 
@@ -52,6 +57,12 @@ function rowOf(buffers: MetricsBuffers, row: number): Float64Array {
   return new Float64Array(buffers.cells, start, buffers.cellsMax)
 }
 
+function directoryOf(buffers: MetricsBuffers): SeriesDirectory {
+  return new SeriesDirectory(buffers.directory, buffers, (start, size) => {
+    for (let row = 0; row < buffers.rows; row++) rowOf(buffers, row).fill(0, start, start + size)
+  })
+}
+
 /** Counts for one thread. No two threads that live may use the same row. */
 export class MetricsWriter {
   readonly row: number
@@ -61,7 +72,12 @@ export class MetricsWriter {
   constructor(buffers: MetricsBuffers, row: number) {
     this.row = row
     this.#cells = rowOf(buffers, row)
-    this.#directory = new SeriesDirectory(buffers.directory, buffers)
+    this.#directory = directoryOf(buffers)
+  }
+
+  /** A configuration went live; what it does not name may give way to new names, when room is needed. */
+  nextEra(): void {
+    this.#directory.nextEra()
   }
 
   /**
@@ -70,13 +86,14 @@ export class MetricsWriter {
    */
   block(shape: MetricsShape, labels: readonly string[]): MetricsBlock {
     const name = blockName(shape, labels)
-    let start = this.#directory.place(name, shape.cellCount, this.row, false)
+    const { cellCount, stay } = shape
+    let start = this.#directory.place(name, cellCount, this.row, false, stay)
     if (start < 0) {
       const overflow = blockName(
         shape,
         shape.labels.map(() => OVERFLOW_LABEL),
       )
-      start = this.#directory.place(overflow, shape.cellCount, this.row, true)
+      start = this.#directory.place(overflow, cellCount, this.row, true, 'lasting')
     }
     if (start < 0) throw new Error(`there is no room for metrics of the kind "${shape.kind}"`)
     return { cells: this.#cells, start }
@@ -89,12 +106,13 @@ export class MetricsReader {
   readonly #rows: readonly Float64Array[]
   readonly #directory: SeriesDirectory
   readonly #entries = new Map<string, MetricsEntry[]>()
+  #all: readonly DirectoryEntry[] = []
   #entryCount = 0
 
   constructor(buffers: MetricsBuffers) {
     this.#buffers = buffers
     this.#rows = Array.from({ length: buffers.rows }, (_, row) => rowOf(buffers, row))
-    this.#directory = new SeriesDirectory(buffers.directory, buffers)
+    this.#directory = directoryOf(buffers)
   }
 
   /** How often a block was asked for and there was no room. */
@@ -105,6 +123,11 @@ export class MetricsReader {
   /** All blocks of one kind. */
   entries(shape: MetricsShape): readonly MetricsEntry[] {
     const all = this.#directory.entries()
+    if (all !== this.#all) {
+      this.#all = all
+      this.#entryCount = 0
+      this.#entries.clear()
+    }
     for (; this.#entryCount < all.length; this.#entryCount++) {
       const { name, start } = all[this.#entryCount]!
       const [kind, ...labels] = JSON.parse(name) as [string, ...string[]]
