@@ -2,13 +2,6 @@
 // policies, and none touches the route and the service of the WebSockets.
 import { join } from 'node:path'
 
-/** Where everything is. */
-export interface Places {
-  readonly port: number
-  readonly adminPort: number
-  readonly servicePort: number
-}
-
 /** How long ends are spread when at last the route of the WebSockets changes, in seconds. */
 export const SPREAD_S = 20
 
@@ -23,11 +16,12 @@ export const CHANGES = [
 
 /**
  * The configuration after so many reloads.
+ * @param servicePort where all services are.
  * @param hasOtherSockets whether the route of the WebSockets is another than in all others.
  */
-export function configuration(places: Places, turn: number, hasOtherSockets = false): object {
+export function configuration(servicePort: number, turn: number, hasOtherSockets = false): object {
   const change = CHANGES[turn % CHANGES.length]
-  const at = (host: string) => `http://${host}:${places.servicePort}`
+  const at = (host: string) => `http://${host}:${servicePort}`
   const isStrict = change === 'other settings of policies'
   const moreRoutes = [
     { path: '/more/*', to: 'more' },
@@ -35,8 +29,8 @@ export function configuration(places: Places, turn: number, hasOtherSockets = fa
     { path: `/preview-${turn}`, respond: { status: 204 } },
   ]
   return {
-    listen: `http://127.0.0.1:${places.port}`,
-    admin: { listen: `http://127.0.0.1:${places.adminPort}` },
+    listen: 'http://127.0.0.1:0',
+    admin: { listen: 'http://127.0.0.1:0' },
     log: { level: 'error' },
     drain: { spread: `${SPREAD_S}s`, timeout: `${SPREAD_S + 10}s` },
     // All clients are one to the gateway.

@@ -5,17 +5,16 @@
 // and they end spread over the time that the configuration says.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describeMachine } from '../load/machine.ts'
-import { freePort } from '../load/processes.ts'
 import { median } from '../load/report.ts'
-import { configuration, moduleText, type Places, SPREAD_S } from './configurations.ts'
+import { configuration, moduleText, SPREAD_S } from './configurations.ts'
 import { type Outcome, problemsOf, writeReport } from './report.ts'
 import { type Sample, Subject, type Way } from './subject.ts'
 import { OpenLoop, portOf, startService, WebSockets } from './traffic.ts'
 
 const SOCKETS = 1_000
 const SAMPLES = 100
-/** Reloads, and messages of WebSockets, before the first sample. */
-const WARM_UP = 50
+/** Until the compiler has settled and pools have been used, memory grows as it should. */
+const WARM_UP = { share: 0.1, most: 500 }
 /** Longer than a gateway keeps anything that it does not use: workers, connections of clients. */
 const REST_MS = 12_000
 
@@ -38,19 +37,14 @@ writeReport(machine, outcomes)
 if (outcomes.some((outcome) => problemsOf(outcome).length > 0)) process.exitCode = 1
 
 async function measure(kind: Kind): Promise<Outcome> {
-  const places: Places = {
-    port: await freePort(),
-    adminPort: await freePort(),
-    servicePort: portOf(service),
-  }
   const text = (turn: number, hasOtherSockets = false): string => {
-    const settings = configuration(places, turn, hasOtherSockets)
+    const settings = configuration(portOf(service), turn, hasOtherSockets)
     return kind === 'ts' ? moduleText(settings, turn) : JSON.stringify(settings, null, 1)
   }
   const subject = new Subject(kind === 'ts' ? 'gatehouse.config.ts' : 'gatehouse.yaml', text(0))
   try {
     await subject.ready()
-    return await run(subject, kind, places.port, text)
+    return await run(subject, kind, text)
   } finally {
     await subject.stop()
   }
@@ -59,15 +53,15 @@ async function measure(kind: Kind): Promise<Outcome> {
 async function run(
   subject: Subject,
   kind: Kind,
-  port: number,
   text: (turn: number, hasOtherSockets?: boolean) => string,
 ): Promise<Outcome> {
+  const { pid, port } = subject
   const sockets = await WebSockets.open(port, SOCKETS)
-  const { pid } = subject
   let turn = 0
   const reload = (way: Way) => subject.reload(text(++turn), way)
   const warmUp = new OpenLoop(port)
-  for (let index = 0; index < WARM_UP; index++) await reload('signal')
+  for (let index = 0; index < Math.min(count * WARM_UP.share, WARM_UP.most); index++)
+    await reload('signal')
   await sockets.useAll()
   await warmUp.stop()
   await sleep(REST_MS)

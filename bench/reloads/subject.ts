@@ -68,6 +68,11 @@ export class Subject {
     await this.#until(() => this.#isReady)
   }
 
+  /** Where it listens. */
+  get port(): number {
+    return Number(/listening on http:\/\/[^ ]*:(\d+)/.exec(this.said.join('\n'))![1])
+  }
+
   /** The process whose threads serve. */
   get pid(): number {
     return childrenOf(this.#process.pid!)[0]!

@@ -10,7 +10,7 @@ const HEADER_WORDS = 32
 const BUCKETS_MIN = 16
 /** How often a held lock is looked at before the thread sleeps between two looks. */
 const SPINS_MAX = 500
-const NAPS_MAX = 40
+const NAPS_MAX = 200
 const NAP_MS = 0.5
 
 /** The size and place of a table; can be posted to a worker. */
@@ -66,7 +66,7 @@ export class CellTable {
     return bucket + HEADER_WORDS + way * this.cellWords
   }
 
-  /** Takes the bucket's lock. @returns false when its owner does not give it back in about 20 ms. */
+  /** Takes the bucket's lock. @returns false when its owner does not give it back in about 100 ms. */
   lock(bucket: number): boolean {
     if (Atomics.compareExchange(this.words, bucket, 0, this.#owner) === 0) return true
     return this.#lockLater(bucket)
