@@ -37,7 +37,7 @@ async function underLoad(port: number, reloads: () => Promise<void>): Promise<We
 
 describe('reloads under load', () => {
   for (const [name, count] of [
-    ['gatehouse.yaml', 60],
+    ['gatehouse.yaml', 40],
     ['gatehouse.config.ts', 2],
   ] as const) {
     test(`of ${name} lose no request and no WebSocket, and leave nothing open`, async (t) => {
@@ -71,7 +71,7 @@ describe('reloads under load', () => {
     await gateway.start()
     t.after(() => gateway.close())
     const sockets = await underLoad(gateway.addresses[0]!.port, async () => {
-      for (let turn = 1; turn <= 100; turn++) await gateway.apply(settings(turn))
+      for (let turn = 1; turn <= 50; turn++) await gateway.apply(settings(turn))
     })
     assert.equal(queryObjects(Snapshot, { format: 'count' }), 1)
     assert.equal(gateway.stats().longLived, SOCKETS)
