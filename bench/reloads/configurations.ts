@@ -32,6 +32,8 @@ export function configuration(servicePort: number, turn: number, hasOtherSockets
     listen: 'http://127.0.0.1:0',
     admin: { listen: 'http://127.0.0.1:0' },
     log: { level: 'error' },
+    // What a machine that is too busy refuses says nothing of reloads.
+    overload: false,
     drain: { spread: `${SPREAD_S}s`, timeout: `${SPREAD_S + 10}s` },
     // All clients are one to the gateway.
     limits: { connectionsPerIp: 10_000 },

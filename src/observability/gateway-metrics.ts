@@ -56,6 +56,7 @@ const ROUTE = metricsShape(
     },
   },
   true,
+  'configured',
 )
 
 /** What one route answers. */
@@ -75,84 +76,90 @@ export class RouteMetrics extends Block {
   }
 }
 
-const SERVICE = metricsShape('service', ['service'], {
-  attempts: {
-    name: 'gatehouse_upstream_attempts_total',
-    help: 'Attempts to have a request answered by the service, by class of its status; `none`: no answer.',
-    type: 'counter',
-    label: 'status',
-    values: STATUS_CLASSES,
+const SERVICE = metricsShape(
+  'service',
+  ['service'],
+  {
+    attempts: {
+      name: 'gatehouse_upstream_attempts_total',
+      help: 'Attempts to have a request answered by the service, by class of its status; `none`: no answer.',
+      type: 'counter',
+      label: 'status',
+      values: STATUS_CLASSES,
+    },
+    latency: {
+      name: 'gatehouse_upstream_latency_seconds',
+      help: "Time from sending a request to the head of the service's answer, or to the failure.",
+      type: 'histogram',
+      bounds: DURATION_BOUNDS,
+    },
+    errors: {
+      name: 'gatehouse_upstream_errors_total',
+      help: 'Failed attempts, by code of the failure.',
+      type: 'counter',
+      label: 'code',
+      values: CODES,
+      isSparse: true,
+    },
+    retries: {
+      name: 'gatehouse_upstream_retries_total',
+      help: 'Attempts after the first one of an exchange.',
+      type: 'counter',
+    },
+    retriesRefused: {
+      name: 'gatehouse_upstream_retries_refused_total',
+      help: 'Retries that the budget had no room for.',
+      type: 'counter',
+    },
+    hedges: {
+      name: 'gatehouse_upstream_hedges_total',
+      help: 'Requests sent to another endpoint as well, because the first one took long.',
+      type: 'counter',
+    },
+    hedgesWon: {
+      name: 'gatehouse_upstream_hedges_won_total',
+      help: 'Hedges whose answer was the first good one.',
+      type: 'counter',
+    },
+    hedgesRefused: {
+      name: 'gatehouse_upstream_hedges_refused_total',
+      help: 'Hedges that the retry budget had no room for.',
+      type: 'counter',
+    },
+    ejections: {
+      name: 'gatehouse_upstream_ejections_total',
+      help: 'Endpoints taken out of use because requests failed there.',
+      type: 'counter',
+    },
+    circuitOpened: {
+      name: 'gatehouse_upstream_circuit_opened_total',
+      help: 'How often the breaker opened.',
+      type: 'counter',
+    },
+    circuitRefused: {
+      name: 'gatehouse_upstream_circuit_refused_total',
+      help: 'Requests that met the open breaker.',
+      type: 'counter',
+    },
+    opened: {
+      name: 'gatehouse_upstream_connections_opened_total',
+      help: 'Connections opened to the service.',
+      type: 'counter',
+    },
+    queued: {
+      name: 'gatehouse_upstream_queued_total',
+      help: 'Requests that had to wait for a connection.',
+      type: 'counter',
+    },
+    queueTimeouts: {
+      name: 'gatehouse_upstream_queue_timeouts_total',
+      help: 'Requests for which no connection became free in time.',
+      type: 'counter',
+    },
   },
-  latency: {
-    name: 'gatehouse_upstream_latency_seconds',
-    help: "Time from sending a request to the head of the service's answer, or to the failure.",
-    type: 'histogram',
-    bounds: DURATION_BOUNDS,
-  },
-  errors: {
-    name: 'gatehouse_upstream_errors_total',
-    help: 'Failed attempts, by code of the failure.',
-    type: 'counter',
-    label: 'code',
-    values: CODES,
-    isSparse: true,
-  },
-  retries: {
-    name: 'gatehouse_upstream_retries_total',
-    help: 'Attempts after the first one of an exchange.',
-    type: 'counter',
-  },
-  retriesRefused: {
-    name: 'gatehouse_upstream_retries_refused_total',
-    help: 'Retries that the budget had no room for.',
-    type: 'counter',
-  },
-  hedges: {
-    name: 'gatehouse_upstream_hedges_total',
-    help: 'Requests sent to another endpoint as well, because the first one took long.',
-    type: 'counter',
-  },
-  hedgesWon: {
-    name: 'gatehouse_upstream_hedges_won_total',
-    help: 'Hedges whose answer was the first good one.',
-    type: 'counter',
-  },
-  hedgesRefused: {
-    name: 'gatehouse_upstream_hedges_refused_total',
-    help: 'Hedges that the retry budget had no room for.',
-    type: 'counter',
-  },
-  ejections: {
-    name: 'gatehouse_upstream_ejections_total',
-    help: 'Endpoints taken out of use because requests failed there.',
-    type: 'counter',
-  },
-  circuitOpened: {
-    name: 'gatehouse_upstream_circuit_opened_total',
-    help: 'How often the breaker opened.',
-    type: 'counter',
-  },
-  circuitRefused: {
-    name: 'gatehouse_upstream_circuit_refused_total',
-    help: 'Requests that met the open breaker.',
-    type: 'counter',
-  },
-  opened: {
-    name: 'gatehouse_upstream_connections_opened_total',
-    help: 'Connections opened to the service.',
-    type: 'counter',
-  },
-  queued: {
-    name: 'gatehouse_upstream_queued_total',
-    help: 'Requests that had to wait for a connection.',
-    type: 'counter',
-  },
-  queueTimeouts: {
-    name: 'gatehouse_upstream_queue_timeouts_total',
-    help: 'Requests for which no connection became free in time.',
-    type: 'counter',
-  },
-})
+  false,
+  'configured',
+)
 
 /** What one service does. */
 export class ServiceMetrics extends Block {
@@ -220,47 +227,41 @@ export class ServiceMetrics extends Block {
   }
 }
 
-const THREAD = metricsShape(
-  'thread',
-  ['thread'],
-  {
-    accepted: {
-      name: 'gatehouse_connections_accepted_total',
-      help: 'Client connections accepted, by thread.',
-      type: 'counter',
-    },
-    open: {
-      name: 'gatehouse_connections_open',
-      help: 'Client connections open now, by thread.',
-      type: 'gauge',
-    },
-    errors: {
-      name: 'gatehouse_errors_total',
-      help: 'Failures that Gatehouse reported itself, by code; malformed requests included.',
-      type: 'counter',
-      label: 'code',
-      values: CODES,
-      isSparse: true,
-    },
-    endedEarly: {
-      name: 'gatehouse_long_lived_ended_total',
-      help: 'WebSockets and event streams ended because their route or service changed, or by a drain.',
-      type: 'counter',
-    },
-    loopDelay: {
-      name: 'gatehouse_event_loop_delay_seconds',
-      help: 'Delay of the event loop in the last interval, by thread (99th percentile).',
-      type: 'gauge',
-    },
-    loopUtilization: {
-      name: 'gatehouse_event_loop_utilization_ratio',
-      help: 'Share of the last interval in which the event loop was busy, by thread.',
-      type: 'gauge',
-    },
+const THREAD = metricsShape('thread', ['thread'], {
+  accepted: {
+    name: 'gatehouse_connections_accepted_total',
+    help: 'Client connections accepted, by thread.',
+    type: 'counter',
   },
-  false,
-  'lasting',
-)
+  open: {
+    name: 'gatehouse_connections_open',
+    help: 'Client connections open now, by thread.',
+    type: 'gauge',
+  },
+  errors: {
+    name: 'gatehouse_errors_total',
+    help: 'Failures that Gatehouse reported itself, by code; malformed requests included.',
+    type: 'counter',
+    label: 'code',
+    values: CODES,
+    isSparse: true,
+  },
+  endedEarly: {
+    name: 'gatehouse_long_lived_ended_total',
+    help: 'WebSockets and event streams ended because their route or service changed, or by a drain.',
+    type: 'counter',
+  },
+  loopDelay: {
+    name: 'gatehouse_event_loop_delay_seconds',
+    help: 'Delay of the event loop in the last interval, by thread (99th percentile).',
+    type: 'gauge',
+  },
+  loopUtilization: {
+    name: 'gatehouse_event_loop_utilization_ratio',
+    help: 'Share of the last interval in which the event loop was busy, by thread.',
+    type: 'gauge',
+  },
+})
 
 /** What one thread does. */
 export class ThreadMetrics extends Block {
@@ -294,36 +295,30 @@ export class ThreadMetrics extends Block {
   }
 }
 
-const GATEWAY = metricsShape(
-  'gateway',
-  [],
-  {
-    reloads: {
-      name: 'gatehouse_config_reloads_total',
-      help: 'Configurations tried since the start, by result.',
-      type: 'counter',
-      label: 'result',
-      values: ['applied', 'refused'],
-    },
-    lastReload: {
-      name: 'gatehouse_config_last_applied_timestamp_seconds',
-      help: 'When the running configuration was applied, in seconds since 1970.',
-      type: 'gauge',
-    },
-    threadsReplaced: {
-      name: 'gatehouse_threads_replaced_total',
-      help: 'Data-plane threads that ended unexpectedly and were replaced.',
-      type: 'counter',
-    },
-    logDropped: {
-      name: 'gatehouse_log_lines_dropped_total',
-      help: 'Log lines that were dropped because their reader was too slow.',
-      type: 'counter',
-    },
+const GATEWAY = metricsShape('gateway', [], {
+  reloads: {
+    name: 'gatehouse_config_reloads_total',
+    help: 'Configurations tried since the start, by result.',
+    type: 'counter',
+    label: 'result',
+    values: ['applied', 'refused'],
   },
-  false,
-  'lasting',
-)
+  lastReload: {
+    name: 'gatehouse_config_last_applied_timestamp_seconds',
+    help: 'When the running configuration was applied, in seconds since 1970.',
+    type: 'gauge',
+  },
+  threadsReplaced: {
+    name: 'gatehouse_threads_replaced_total',
+    help: 'Data-plane threads that ended unexpectedly and were replaced.',
+    type: 'counter',
+  },
+  logDropped: {
+    name: 'gatehouse_log_lines_dropped_total',
+    help: 'Log lines that were dropped because their reader was too slow.',
+    type: 'counter',
+  },
+})
 
 /** What the gateway does as a whole; any thread may count here. */
 export class GatewayMetrics extends Block {

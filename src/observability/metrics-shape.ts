@@ -43,13 +43,16 @@ function cellCountOf(family: MetricFamily): number {
   return family.values?.length ?? 1
 }
 
-/** Lays families out. */
+/**
+ * Lays families out. Blocks are `configured` where every prepared configuration asks for those that it
+ * has: others may count another name before they are used again.
+ */
 export function metricsShape<Key extends string>(
   kind: string,
   labels: readonly string[],
   families: Readonly<Record<Key, MetricFamily>>,
   isSparse = false,
-  stay: Stay = 'configured',
+  stay: Stay = 'lasting',
 ): MetricsShape<Key> {
   const offsets: Partial<Record<Key, number>> = {}
   const placed: PlacedFamily[] = []

@@ -65,6 +65,7 @@ export const MIRROR: MetricsShape<'requests' | 'skipped' | 'compared' | 'notComp
       },
     },
     true,
+    'configured',
   )
 
 /** What the mirror of one route does. */
