@@ -26,6 +26,7 @@ export const CONCURRENCY = metricsShape(
     },
   },
   true,
+  'configured',
 )
 
 /** The queue in front of one service. */
