@@ -1,17 +1,30 @@
-// Imported into every thread of the gateway that is measured: on SIGWINCH all of them collect their garbage.
+// Imported into every thread of the gateway that is measured: on SIGWINCH all of them collect their garbage,
+// and the main thread says how much all heaps hold.
 import { isMainThread } from 'node:worker_threads'
 
-const channel = new BroadcastChannel('collect') as BroadcastChannel & { unref(): void }
-channel.unref()
+const ANSWERING_MS = 300
 
-function collect(): void {
+type Channel = BroadcastChannel & { unref(): void }
+
+const orders = new BroadcastChannel('collect') as Channel
+const answers = new BroadcastChannel('collected') as Channel
+orders.unref()
+answers.unref()
+
+/** Bytes that the heap of this thread holds after a collection. */
+function collect(): number {
   globalThis.gc?.()
   globalThis.gc?.()
+  return process.memoryUsage().heapUsed
 }
 
 if (isMainThread) {
   process.on('SIGWINCH', () => {
-    channel.postMessage(null)
-    collect()
+    orders.postMessage(null)
+    let heapBytes = collect()
+    answers.onmessage = ({ data }: MessageEvent<number>) => {
+      heapBytes += data
+    }
+    setTimeout(() => process.stderr.write(`heap: ${heapBytes}\n`), ANSWERING_MS)
   })
-} else channel.onmessage = collect
+} else orders.onmessage = () => answers.postMessage(collect())

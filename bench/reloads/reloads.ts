@@ -15,6 +15,8 @@ const SOCKETS = 1_000
 const SAMPLES = 100
 /** Until the compiler has settled and pools have been used, memory grows as it should. */
 const WARM_UP = { share: 0.1, most: 500 }
+/** As many connections as a busy machine has at the worst of times. */
+const BURST = 500
 /** Longer than a gateway keeps anything that it does not use: workers, connections of clients. */
 const REST_MS = 12_000
 
@@ -62,6 +64,7 @@ async function run(
   const warmUp = new OpenLoop(port)
   for (let index = 0; index < Math.min(count * WARM_UP.share, WARM_UP.most); index++)
     await reload('signal')
+  warmUp.burst(BURST)
   await sockets.useAll()
   await warmUp.stop()
   await sleep(REST_MS)
@@ -99,7 +102,10 @@ async function run(
   }
   sockets.destroy()
   const tenth = SAMPLES / 10
-  const rss = samples.map(({ rssBytes }) => rssBytes)
+  const early = samples.slice(tenth, 2 * tenth)
+  const late = samples.slice(-tenth)
+  const middle = (some: readonly Sample[], key: 'rssBytes' | 'heapBytes') =>
+    median(some.map((one) => one[key]))
   return {
     kind,
     count,
@@ -113,8 +119,8 @@ async function run(
     closed,
     lost: sockets.lost,
     messages: sockets.messages,
-    early: median(rss.slice(tenth, 2 * tenth)),
-    late: median(rss.slice(-tenth)),
+    memory: { early: middle(early, 'rssBytes'), late: middle(late, 'rssBytes') },
+    heaps: { early: middle(early, 'heapBytes'), late: middle(late, 'heapBytes') },
     before,
     after,
     spread,

@@ -7,6 +7,12 @@ import type { Sample } from './subject.ts'
 
 const GROWTH_MAX = 1.05
 
+/** Bytes in the second tenth of the samples and in the last. */
+export interface Growth {
+  readonly early: number
+  readonly late: number
+}
+
 /** All of a run with one kind of configuration. */
 export interface Outcome {
   readonly kind: 'yaml' | 'ts'
@@ -23,9 +29,10 @@ export interface Outcome {
   readonly closed: number
   readonly messages: number
   readonly lost: number
-  /** Resident memory in the second tenth and in the last, in bytes. */
-  readonly early: number
-  readonly late: number
+  /** Resident memory. */
+  readonly memory: Growth
+  /** What the JavaScript heaps of all threads hold. */
+  readonly heaps: Growth
   /** Samples at rest. */
   readonly before: Sample
   readonly after: Sample
@@ -43,7 +50,7 @@ export function problemsOf(outcome: Outcome): string[] {
     [outcome.closed > 0, 'WebSockets were closed'],
     [outcome.lost > 0, 'messages were lost'],
     [!outcome.isSameProcess, 'the gateway process was replaced'],
-    [outcome.late / outcome.early > GROWTH_MAX, 'memory grew'],
+    [growth(outcome.memory) > GROWTH_MAX, 'memory grew'],
     [before.threads !== after.threads, 'threads are left'],
     [before.otherDescriptors !== after.otherDescriptors, 'descriptors are left'],
     [spread.reduce((sum, one) => sum + one, 0) !== sockets, 'not all WebSockets ended'],
@@ -95,8 +102,8 @@ function table(outcomes: readonly Outcome[]): string[] {
     ['WebSockets', ({ sockets }) => whole(sockets)],
     ['closed', ({ closed }) => whole(closed)],
     ['messages, lost', ({ messages, lost }) => `${whole(messages)}, ${whole(lost)}`],
-    ['memory, second and last tenth', ({ early, late }) => `${mb(early)}, ${mb(late)} MB`],
-    ['growth', ({ early, late }) => (late / early).toFixed(3)],
+    ['memory, second and last tenth', ({ memory }) => grown(memory)],
+    ['JavaScript heaps', ({ heaps }) => grown(heaps)],
     ['threads at rest', ({ before, after }) => `${before.threads}, ${after.threads}`],
     ['sockets at rest', ({ before, after }) => `${before.sockets}, ${after.sockets}`],
     [
@@ -115,6 +122,14 @@ function both(durationsMs: readonly number[]): string {
   const sorted = durationsMs.toSorted((a, b) => a - b)
   const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? Number.NaN
   return `${at(0.5).toFixed(0)}, ${at(0.99).toFixed(0)} ms`
+}
+
+function growth({ early, late }: Growth): number {
+  return late / early
+}
+
+function grown(of: Growth): string {
+  return `${mb(of.early)}, ${mb(of.late)} MB (${growth(of).toFixed(3)})`
 }
 
 function mb(bytes: number): string {

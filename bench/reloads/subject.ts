@@ -16,8 +16,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { childrenOf } from '../../scripts/process-tree.ts'
 
 const THREADS = 2
-const COLLECTING_MS = 400
 const LIVE = 'the new configuration is live'
+/** What collect.ts says. */
+const HEAP = 'heap: '
 const RELOAD_TIMEOUT_MS = 120_000
 
 /** How a reload is asked for. */
@@ -26,6 +27,8 @@ export type Way = 'signal' | 'file'
 /** One look at the gateway process, after a forced collection in all of its threads. */
 export interface Sample {
   readonly rssBytes: number
+  /** What the JavaScript heaps of all threads hold. */
+  readonly heapBytes: number
   readonly threads: number
   readonly sockets: number
   /** Open descriptors that are no sockets. */
@@ -39,6 +42,7 @@ export class Subject {
   readonly #process: ChildProcess
   #rest = ''
   #live = 0
+  #heapBytes = 0
   #isEnding = false
   /** Whoever waits for a line. */
   #wake: () => void = () => {}
@@ -91,14 +95,16 @@ export class Subject {
 
   async sample(): Promise<Sample> {
     const { pid } = this
+    this.#heapBytes = 0
     process.kill(pid, 'SIGWINCH')
-    await sleep(COLLECTING_MS)
+    await this.#until(() => this.#heapBytes > 0)
     const status = readFileSync(`/proc/${pid}/status`, 'utf8')
     const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)![1])
     const kinds = readdirSync(`/proc/${pid}/fd`).map((fd) => kindOf(`/proc/${pid}/fd/${fd}`))
     const sockets = kinds.filter((kind) => kind.startsWith('socket:')).length
     return {
       rssBytes: field('VmRSS') * 1024,
+      heapBytes: this.#heapBytes,
       threads: field('Threads'),
       sockets,
       otherDescriptors: kinds.filter((kind) => kind !== '').length - sockets,
@@ -120,6 +126,7 @@ export class Subject {
     this.#rest = lines.pop()!
     for (const line of lines) {
       if (line.includes(LIVE)) this.#live++
+      else if (line.startsWith(HEAP)) this.#heapBytes = Number(line.slice(HEAP.length))
       else this.said.push(line)
       if (/\d+ threads?, /.test(line)) this.#isReady = true
     }

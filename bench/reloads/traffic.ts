@@ -169,13 +169,15 @@ export class OpenLoop {
     const tick = (): void => {
       if (this.#isOver) return
       const due = ((performance.now() - began) / 1000) * PER_SECOND
-      for (; sent < due; sent++) {
-        const running = this.#request(sent).finally(() => this.#running.delete(running))
-        this.#running.add(running)
-      }
+      for (; sent < due; sent++) this.#send(sent)
       setTimeout(tick, 1000 / PER_SECOND)
     }
     tick()
+  }
+
+  /** Sends so many at once. */
+  burst(count: number): void {
+    for (let index = 0; index < count; index++) this.#send(index)
   }
 
   /** Sends no more; resolves when the last has its answer. */
@@ -183,6 +185,11 @@ export class OpenLoop {
     this.#isOver = true
     await Promise.all(this.#running)
     this.#agent.destroy()
+  }
+
+  #send(index: number): void {
+    const running = this.#request(index).finally(() => this.#running.delete(running))
+    this.#running.add(running)
   }
 
   #request(index: number): Promise<void> {
