@@ -22,8 +22,8 @@ if (isMainThread) {
   process.on('SIGWINCH', () => {
     orders.postMessage(null)
     let heapBytes = collect()
-    answers.onmessage = ({ data }: MessageEvent<number>) => {
-      heapBytes += data
+    answers.onmessage = ({ data }: { readonly data: unknown }) => {
+      heapBytes += Number(data)
     }
     setTimeout(() => process.stderr.write(`heap: ${heapBytes}\n`), ANSWERING_MS)
   })

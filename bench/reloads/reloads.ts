@@ -91,15 +91,7 @@ async function run(
   const isSame = subject.pid === pid
 
   await subject.reload(text(turn, true), 'signal')
-  const changedAt = performance.now()
-  while (sockets.closed < SOCKETS && performance.now() < changedAt + (SPREAD_S + 10) * 1000) {
-    await sleep(100)
-  }
-  const spread: number[] = Array.from({ length: 10 }, () => 0)
-  for (const at of sockets.closedAt()) {
-    const tenth = Math.floor((at - changedAt) / (SPREAD_S * 100))
-    spread[Math.min(9, Math.max(0, tenth))]!++
-  }
+  const spread = await ends(sockets)
   sockets.destroy()
   const tenth = SAMPLES / 10
   const early = samples.slice(tenth, 2 * tenth)
@@ -126,6 +118,20 @@ async function run(
     spread,
     said: [...new Set(subject.said.filter((line) => line.includes('refused')))],
   }
+}
+
+/** Waits until all WebSockets have ended; how many did in each tenth of the time. */
+async function ends(sockets: WebSockets): Promise<number[]> {
+  const changedAt = performance.now()
+  while (sockets.closed < SOCKETS && performance.now() < changedAt + (SPREAD_S + 10) * 1000) {
+    await sleep(100)
+  }
+  const spread: number[] = Array.from({ length: 10 }, () => 0)
+  for (const at of sockets.closedAt()) {
+    const tenth = Math.floor((at - changedAt) / (SPREAD_S * 100))
+    spread[Math.min(9, Math.max(0, tenth))]!++
+  }
+  return spread
 }
 
 /** One of ten comes the other way: a change of a file is believed once it is a while old. */
