@@ -1,8 +1,9 @@
 // Imported into every thread of the gateway that is measured: on SIGWINCH all of them collect their garbage,
-// and the main thread says how much all heaps hold.
-import { isMainThread } from 'node:worker_threads'
+// and when the last has, the main thread says how much all heaps hold.
+import { isMainThread, type Worker } from 'node:worker_threads'
 
-const ANSWERING_MS = 300
+/** A thread that ends meanwhile does not answer. */
+const ANSWERS_TIMEOUT_MS = 5_000
 
 type Channel = BroadcastChannel & { unref(): void }
 
@@ -19,12 +20,24 @@ function collect(): number {
 }
 
 if (isMainThread) {
+  const workers = new Set<Worker>()
+  process.on('worker', (worker: Worker) => {
+    workers.add(worker)
+    worker.once('exit', () => workers.delete(worker))
+  })
   process.on('SIGWINCH', () => {
+    let missing = workers.size
     orders.postMessage(null)
     let heapBytes = collect()
+    const tell = (): void => {
+      clearTimeout(timer)
+      answers.onmessage = null
+      process.stderr.write(`heap: ${heapBytes}\n`)
+    }
+    const timer = setTimeout(tell, ANSWERS_TIMEOUT_MS)
     answers.onmessage = ({ data }: { readonly data: unknown }) => {
       heapBytes += Number(data)
+      if (--missing === 0) tell()
     }
-    setTimeout(() => process.stderr.write(`heap: ${heapBytes}\n`), ANSWERING_MS)
   })
 } else orders.onmessage = () => answers.postMessage(collect())
