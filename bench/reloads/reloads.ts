@@ -14,7 +14,7 @@ import { OpenLoop, portOf, startService, WebSockets } from './traffic.ts'
 const SOCKETS = 1_000
 const SAMPLES = 100
 /** Until the compiler has settled and pools have been used, memory grows as it should. */
-const WARM_UP = { share: 0.1, most: 500 }
+const WARM_UP = { yaml: 500, ts: 50 }
 /** As many connections as a busy machine has at the worst of times. */
 const BURST = 500
 /** Longer than a gateway keeps anything that it does not use: workers, connections of clients. */
@@ -62,8 +62,7 @@ async function run(
   let turn = 0
   const reload = (way: Way) => subject.reload(text(++turn), way)
   const warmUp = new OpenLoop(port)
-  for (let index = 0; index < Math.min(count * WARM_UP.share, WARM_UP.most); index++)
-    await reload('signal')
+  for (let index = 0; index < WARM_UP[kind]; index++) await reload('signal')
   warmUp.burst(BURST)
   await sockets.useAll()
   await warmUp.stop()
