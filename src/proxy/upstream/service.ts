@@ -83,6 +83,9 @@ export interface ServiceSettings {
   readonly counters: ServiceCounters
 }
 
+/** What an endpoint in its slow start does not take may fall on others in theirs; so often it is looked on. */
+const OTHER_PICKS_MAX = 5
+
 /** One service in one thread. Lives as long as its name is configured; settings may change. */
 export class Service {
   readonly name: string
@@ -169,8 +172,12 @@ export class Service {
     if (this.#health.takes(picked, this.#random())) return picked
     const skipped = this.#skipped
     for (let i = 0; i < tried.length; i++) skipped.push(tried[i]!)
-    skipped.push(picked)
-    const other = picker.pick(request, skipped)
+    let other: Endpoint | null = picked
+    for (let i = 0; i < OTHER_PICKS_MAX && other !== null; i++) {
+      skipped.push(other)
+      other = picker.pick(request, skipped)
+      if (other !== null && this.#health.takes(other, this.#random())) break
+    }
     skipped.length = 0
     return other ?? picked
   }

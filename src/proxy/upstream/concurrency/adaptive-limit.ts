@@ -34,7 +34,7 @@ const PROBE_PAUSE = 50
 const FIRST_PROBE_MS = 500
 /** and with this part of the limit. */
 const PROBE_SHARE = 0.25
-/** A limit that falls by half since the last probe may have a wrong baseline. */
+/** A limit that falls below half of its highest since the last probe may have a wrong baseline. */
 const PROBE_BELOW = 0.5
 /** The strongest correction of one window. */
 const GRADIENT_MIN = 0.5
@@ -142,7 +142,7 @@ export class AdaptiveLimit {
       if (!isKnown) return
       this.#set(LimitCell.baseline, Math.round(typicalUs))
       this.#set(LimitCell.nextProbe, (now + FIRST_PROBE_MS) | 0)
-      this.#set(LimitCell.probedLimit, limit)
+      this.#set(LimitCell.highest, limit)
       return
     }
     if (peak * 2 < limit) {
@@ -155,8 +155,10 @@ export class AdaptiveLimit {
     if (badShare > BAD_SHARE) gradient = Math.min(gradient, BACKOFF * (1 - badShare))
     gradient = Math.max(GRADIENT_MIN, Math.min(1, gradient))
     const next = this.#store(limit * gradient + Math.sqrt(limit))
+    const highest = Math.max(next, this.#get(LimitCell.highest))
+    this.#set(LimitCell.highest, highest)
     const isDue = ((now - this.#get(LimitCell.nextProbe)) | 0) >= 0
-    if (isDue || next < this.#get(LimitCell.probedLimit) * PROBE_BELOW) this.#beginProbe()
+    if (isDue || next < highest * PROBE_BELOW) this.#beginProbe()
   }
 
   #beginProbe(): void {
@@ -169,7 +171,7 @@ export class AdaptiveLimit {
     const pauseMs = Math.max(PROBE_EVERY_MS, PROBE_PAUSE * tookMs)
     this.#set(LimitCell.nextProbe, (now + pauseMs) | 0)
     this.#set(LimitCell.isProbing, 0)
-    this.#set(LimitCell.probedLimit, this.#store(this.#learned))
+    this.#set(LimitCell.highest, this.#store(this.#learned))
   }
 
   #samplesMin(): number {

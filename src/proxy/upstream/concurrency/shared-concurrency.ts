@@ -35,7 +35,8 @@ export const LimitCell = {
   baseline: 24,
   isProbing: 25,
   nextProbe: 26,
-  probedLimit: 27,
+  /** Of the limits since the last probe. */
+  highest: 27,
 } as const
 
 /** Cells of a service in a thread's row. */
