@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { eventually } from '../support/changes.ts'
-import { errorsIn, fleet, Load, type Mode } from '../support/fleet.ts'
+import { errorsIn, fleet, type Instance, Load, type Mode } from '../support/fleet.ts'
 import { type Settings, TestGateway } from '../support/gateway.ts'
 
 const ATTEMPT_MS = 300
@@ -13,11 +13,16 @@ const SERVICE: Settings = {
   retries: { attempts: 2, on: ['connect', 'reset', 'timeout', 500, 502, 503, 504] },
 }
 
-async function start(t: TestContext, service: Settings) {
+/** One of many users with each request. */
+const users = () => ({
+  headers: { 'x-user': `user-${Math.floor(Math.random() * KEYS)}` },
+})
+
+async function start(t: TestContext, service: Settings, clients = CLIENTS) {
   const instances = await fleet(3)
   const endpoints = instances.map(({ url }) => url)
   const gateway = await TestGateway.to({ endpoints, ...SERVICE, ...service })
-  const load = new Load(gateway.port, CLIENTS)
+  const load = new Load(gateway.port, clients, users)
   t.after(async () => {
     await load.stop()
     await gateway.close()
@@ -27,7 +32,8 @@ async function start(t: TestContext, service: Settings) {
 }
 
 const FAULTS: readonly Mode[] = ['refuse', 'reset', 'stall', '500', '503', 'slow']
-const BALANCERS = ['p2c', 'round-robin', 'least-connections', 'random']
+const BALANCERS = ['p2c', 'round-robin', 'least-connections', 'random', 'hash'] as const
+const KEYS = 50
 
 describe('one of three fails, and after its detection no client notices', {
   concurrency: 4,
@@ -35,7 +41,9 @@ describe('one of three fails, and after its detection no client notices', {
   for (const balance of BALANCERS) {
     for (const fault of FAULTS) {
       test(`${balance}: ${fault}`, async (t) => {
-        const { instances, load } = await start(t, { balance })
+        const byUser = { hash: { by: 'header', name: 'x-user' } }
+        const settings = { balance: balance === 'hash' ? byUser : balance }
+        const { instances, load } = await start(t, settings)
         await load.more(120)
         assert.equal(errorsIn(load.answers), 0)
         const bad = instances[1]!
@@ -67,4 +75,56 @@ test('an instance that recovered gets its share again', async (t) => {
     () => bad.requests > seen + 20,
     () => 'it to be used again',
   )
+})
+
+test('an instance that still stalls when it comes back costs one request each time', async (t) => {
+  const ejection = { time: '300ms', timeMax: '300ms' }
+  const { instances, load } = await start(t, { balance: 'round-robin', ejection }, 12)
+  const bad = instances[0]!
+  await load.more(60)
+  await bad.become('stall')
+  await eventually(
+    () => bad.requests > 0 && load.answers.length > 600,
+    () => 'it to be out',
+  )
+  const seen = bad.requests
+  const since = performance.now()
+  await eventually(
+    () => bad.requests - seen >= 3,
+    () => 'it to be tried three times',
+  )
+  const cycles = Math.floor((performance.now() - since) / (300 + ATTEMPT_MS)) + 1
+  assert.ok(bad.requests - seen <= cycles, `${bad.requests - seen} requests in ${cycles} cycles`)
+  assert.equal(errorsIn(load.answers), 0)
+})
+
+describe('all of them fail, without a breaker', { concurrency: 4 }, () => {
+  const requestsOf = (instances: readonly Instance[]) =>
+    instances.reduce((sum, { requests }) => sum + requests, 0)
+
+  for (const balance of ['p2c', 'round-robin'] as const) {
+    for (const fault of ['refuse', 'reset', 'stall', '500'] as const) {
+      test(`${balance}: ${fault}`, async (t) => {
+        const { instances, load } = await start(t, { balance })
+        await load.more(60)
+        for (const instance of instances) await instance.become(fault)
+        // Those that were on their way may be told either way.
+        await load.more(CLIENTS)
+        const answered = load.answers.length
+        const before = requestsOf(instances)
+        const since = performance.now()
+        const failed = await load.more(90)
+        assert.equal(errorsIn(failed), failed.length)
+        const statuses = new Set(failed.map(({ status }) => status))
+        const expected = { refuse: 502, reset: 502, stall: 504, '500': 500 }[fault]
+        assert.deepEqual([...statuses], [expected])
+        // A fifth of the traffic, the warm-up included, and ten a second, of which ten may be saved up.
+        const seconds = (performance.now() - since) / 1000
+        const attempts = requestsOf(instances) - before
+        const requests = load.answers.length - answered + CLIENTS
+        const most = requests + 0.2 * (answered + requests) + 10 * (seconds + 1)
+        assert.ok(attempts <= most, `${attempts} attempts, ${most} at most`)
+      })
+    }
+  }
 })

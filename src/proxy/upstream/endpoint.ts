@@ -27,6 +27,8 @@ export interface EndpointSettings {
   readonly serviceSlot: number
 }
 
+// Not a whole number, so that the field is a double from the start.
+const UNKNOWN_LATENCY_MS = -1.5
 /** How long the memory of a latency lasts: after this time a past one counts 1/e. */
 const LATENCY_MEMORY_MS = 10_000
 /** A failure counts as an answer that took this many times the usual, within these bounds. */
@@ -57,7 +59,7 @@ export class Endpoint {
   readonly #table: EndpointTable
   readonly #clock: Clock
   // Below 0 until an answer was seen.
-  #latencyMs = -1.5
+  #latencyMs = UNKNOWN_LATENCY_MS
   #observedAt = -0.5
 
   constructor(table: EndpointTable, settings: EndpointSettings) {
@@ -119,6 +121,11 @@ export class Endpoint {
     if (waitedMs <= this.latencyMs()) return
     this.#latencyMs = waitedMs
     this.#observedAt = this.#clock.now()
+  }
+
+  /** What was seen of it counts no more: it was out of use since. */
+  forgetLatency(): void {
+    this.#latencyMs = UNKNOWN_LATENCY_MS
   }
 
   /**
