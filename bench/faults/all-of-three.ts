@@ -11,18 +11,17 @@ const FAILING_MS = 12_000
 const ANSWER_MS_MAX = 3 * ATTEMPT_MS + 75
 /** With an open breaker no request goes anywhere: this is a matter of the machine. */
 const REFUSAL_MS_MAX = 50
+/** The default budget; what came before the fault counts as live traffic, and a second's worth is saved up. */
 const SHARE = 0.2
 const PER_SECOND_EXTRA = 10
-/** What counts as live traffic: the last ten seconds, at most half as much again. */
-const SAVED_MS = Math.min(BEFORE_MS, 10_000)
+/** Sent just before the fault, and counted by the instances just after. */
+const ON_THEIR_WAY = 10
 
 /** What was measured of one fault of all three. */
 export interface Outage {
   readonly fault: Fault
   readonly hasBreaker: boolean
   readonly requests: number
-  /** Answered with 200 all the same. */
-  readonly answered: number
   readonly statuses: Readonly<Record<string, number>>
   readonly p99Ms: number
   /** From the fault to the first request that met the open breaker; null: none did. */
@@ -62,7 +61,6 @@ export async function measureOutage(
     fault,
     hasBreaker,
     requests: outcomes.length,
-    answered: statuses[200] ?? 0,
     statuses,
     p99Ms: latencyAt(outcomes, 0.99),
     openedMs: refused.length === 0 ? null : openAt - faultAt,
@@ -70,8 +68,9 @@ export async function measureOutage(
     attempts: fault.mode === 'refuse' ? Number.NaN : attempts,
     attemptsMax: Math.ceil(
       admitted +
-        SHARE * (outcomes.length + (SAVED_MS / 1000) * PER_SECOND) +
-        PER_SECOND_EXTRA * seconds,
+        SHARE * (admitted + (BEFORE_MS / 1000) * PER_SECOND) +
+        PER_SECOND_EXTRA * seconds +
+        ON_THEIR_WAY,
     ),
   }
 }

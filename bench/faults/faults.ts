@@ -4,16 +4,19 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { describeMachine } from '../load/machine.ts'
 import { freePort, start, stopAll } from '../load/processes.ts'
 import { faultsOfOutage, measureOutage, type Outage } from './all-of-three.ts'
 import { faultsOf, type Measured, measure } from './one-of-three.ts'
-import { allTable, oneTable, page } from './page.ts'
+import { OpenLoad } from './open-load.ts'
+import { allTable, oneTable, page, shortTable } from './page.ts'
 import { BALANCERS, configurationOf, FAULTS, type Served, serve } from './services.ts'
 
 /** Balancers that are measured at the same time: all of them, of as many faults. */
 const FAULTS_AT_ONCE = 2
+const WARM_UP_MS = 1500
 
 const root = join(import.meta.dirname, '../..')
 const { only } = parseArgs({ options: { only: { type: 'string' } } }).values
@@ -66,11 +69,22 @@ async function main(): Promise<number> {
       outages.push(() => measureOutage(port, all, fault, breaker !== undefined))
     }
   }
+  served.push(await serve('warm-up', {}, 1))
   const file = join(folder, 'gatehouse.json')
   writeFileSync(file, JSON.stringify(configurationOf(port, served)))
   const args = [join(root, 'src/main.ts'), 'run', file]
   await start({ program: process.execPath, args }, folder, port)
+  await warmUp(port)
   return report(await inBatches(ones), await Promise.all(outages.map((run) => run())))
+}
+
+/** Until the compiler has settled, a load that does not wait for answers would pile up. */
+async function warmUp(port: number): Promise<void> {
+  for (const perSecond of [50, 200, 800]) {
+    const load = new OpenLoad(port, '/warm-up', perSecond, { headers: () => ({}) })
+    await sleep(WARM_UP_MS)
+    await load.stop()
+  }
 }
 
 async function inBatches(batches: (() => Promise<Measured>)[][]): Promise<Measured[]> {
@@ -85,7 +99,7 @@ async function inBatches(batches: (() => Promise<Measured>)[][]): Promise<Measur
 }
 
 function report(ones: readonly Measured[], outages: readonly Outage[]): number {
-  console.log(`${allTable(outages)}\n`)
+  console.log(`${allTable(outages)}\n\n${shortTable(ones)}\n`)
   const missed = [...ones.flatMap(faultsOf), ...outages.flatMap(faultsOfOutage)]
   for (const text of missed) console.error(`MISSED: ${text}`)
   if (only === undefined) write(page(startedAt, machine, ones, outages, missed))

@@ -24,6 +24,7 @@ export interface Measured {
   readonly balancer: Balancer
   readonly fault: Fault
   readonly p99BeforeMs: number
+  readonly errorsBefore: number
   readonly noticing: { readonly requests: number; readonly errors: number }
   readonly requests: number
   readonly errors: number
@@ -67,6 +68,7 @@ export async function measure(
     balancer,
     fault,
     p99BeforeMs: latencyAt(before, 0.99),
+    errorsBefore: errorsAmong(before),
     noticing: { requests: noticing.length, errors: errorsAmong(noticing) },
     requests: after.length,
     errors: errorsAmong(after),
@@ -82,6 +84,9 @@ export async function measure(
 export function faultsOf(measured: Measured): string[] {
   const { balancer, fault, errors, requests, p99Ms, p99BeforeMs, recoveryMs, kinds } = measured
   const found: string[] = []
+  if (measured.errorsBefore > 0) {
+    found.push(`${measured.errorsBefore} requests failed before the fault: is this machine busy?`)
+  }
   if (errors >= requests * ERROR_SHARE_MAX) {
     found.push(`${errors} of ${requests} requests failed: ${kinds.join(', ')}`)
   }

@@ -15,6 +15,7 @@ const ONE_HEAD = [
   'share of the bad one',
   'back after',
 ]
+const SHORT_HEAD = ['one of three', 'errors', 'p99 before', 'p99 after', 'back after']
 const ALL_HEAD = [
   'all of three',
   'breaker',
@@ -48,6 +49,29 @@ export function oneTable(all: readonly Measured[]): string {
       seconds(measured.recoveryMs),
     ]),
   ])
+}
+
+/** A row for each fault: all balancers together, at their worst. Where p99 is not bounded for one, it is left out. */
+export function shortTable(all: readonly Measured[]): string {
+  const faults = [...new Set(all.map(({ fault }) => fault))]
+  const rows = faults.map((fault) => {
+    const of = all.filter((measured) => measured.fault === fault)
+    const bounded = of.filter(isBounded)
+    const names = bounded.length < of.length ? bounded.map(({ balancer }) => balancer.name) : []
+    const back = of.map(({ recoveryMs }) => recoveryMs ?? Number.POSITIVE_INFINITY)
+    return [
+      names.length === 0 ? fault.name : `${fault.name} (p99 of ${names.join(', ')})`,
+      `${sum(of, 'errors')} of ${sum(of, 'requests')}`,
+      ms(Math.max(...bounded.map(({ p99BeforeMs }) => p99BeforeMs))),
+      ms(Math.max(...bounded.map(({ p99Ms }) => p99Ms))),
+      `${seconds(Math.min(...back))} to ${seconds(Math.max(...back))}`,
+    ]
+  })
+  return markdown([SHORT_HEAD, ...rows])
+}
+
+function sum(all: readonly Measured[], what: 'errors' | 'requests'): number {
+  return all.reduce((total, measured) => total + measured[what], 0)
 }
 
 /** A row for each fault of all three. */
@@ -85,14 +109,16 @@ export function page(
     'Real sockets: a gateway with two threads, services of three instances, idempotent requests at a fixed rate, each ' +
       'timed from the moment at which it was due. 250 ms for an attempt, up to two retries, also after a 500; ' +
       'ejection, budget and all else as they come. Repeat with `npm run faults`.',
+    `## In short\n\n${shortTable(ones)}`,
     '## One of three fails, and works again 20.75 s later',
     'The first 750 ms are three attempt timeouts. After them fewer than 0.1 % of the requests may fail, and p99 may be ' +
       'twice what it was before, or 25 ms more.',
+    'An instance that was ejected comes back after 10 s, and after 20 s the next time.',
     oneTable(ones),
     '\\* Not bounded: every attempt ends well and in time. Only p2c looks at how long answers take; with another ' +
       'balancer set `timeouts.attempt` below what is too slow.',
     '## All of three fail for 12 s',
-    'Allowed are the requests that no breaker refused, a fifth of all, and ten a second.',
+    'Allowed are the requests that no breaker refused, a fifth of these and of those of the 3 s before, and ten a second.',
     allTable(outages),
     missed.length === 0
       ? 'All bounds are kept.'

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { eventually } from '../support/changes.ts'
-import { errorsIn, fleet, type Instance, Load, type Mode } from '../support/fleet.ts'
+import { errorsIn, fleet, Load, type Mode } from '../support/fleet.ts'
 import { type Settings, TestGateway } from '../support/gateway.ts'
 
 const ATTEMPT_MS = 300
@@ -96,35 +96,4 @@ test('an instance that still stalls when it comes back costs one request each ti
   const cycles = Math.floor((performance.now() - since) / (300 + ATTEMPT_MS)) + 1
   assert.ok(bad.requests - seen <= cycles, `${bad.requests - seen} requests in ${cycles} cycles`)
   assert.equal(errorsIn(load.answers), 0)
-})
-
-describe('all of them fail, without a breaker', { concurrency: 4 }, () => {
-  const requestsOf = (instances: readonly Instance[]) =>
-    instances.reduce((sum, { requests }) => sum + requests, 0)
-
-  for (const balance of ['p2c', 'round-robin'] as const) {
-    for (const fault of ['refuse', 'reset', 'stall', '500'] as const) {
-      test(`${balance}: ${fault}`, async (t) => {
-        const { instances, load } = await start(t, { balance })
-        await load.more(60)
-        for (const instance of instances) await instance.become(fault)
-        // Those that were on their way may be told either way.
-        await load.more(CLIENTS)
-        const answered = load.answers.length
-        const before = requestsOf(instances)
-        const since = performance.now()
-        const failed = await load.more(90)
-        assert.equal(errorsIn(failed), failed.length)
-        const statuses = new Set(failed.map(({ status }) => status))
-        const expected = { refuse: 502, reset: 502, stall: 504, '500': 500 }[fault]
-        assert.deepEqual([...statuses], [expected])
-        // A fifth of the traffic, the warm-up included, and ten a second, of which ten may be saved up.
-        const seconds = (performance.now() - since) / 1000
-        const attempts = requestsOf(instances) - before
-        const requests = load.answers.length - answered + CLIENTS
-        const most = requests + 0.2 * (answered + requests) + 10 * (seconds + 1)
-        assert.ok(attempts <= most, `${attempts} attempts, ${most} at most`)
-      })
-    }
-  }
 })
