@@ -4,6 +4,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { describeMachine } from '../load/machine.ts'
@@ -11,7 +12,7 @@ import { freePort, start, stopAll } from '../load/processes.ts'
 import { faultsOfOutage, measureOutage, type Outage } from './all-of-three.ts'
 import { faultsOf, type Measured, measure } from './one-of-three.ts'
 import { OpenLoad } from './open-load.ts'
-import { allTable, oneTable, page, shortTable } from './page.ts'
+import { allTable, oneTable, page, pauseText, shortTable } from './page.ts'
 import { BALANCERS, configurationOf, FAULTS, type Served, serve } from './services.ts'
 
 /** Balancers that are measured at the same time: all of them, of as many faults. */
@@ -25,6 +26,8 @@ const folder = mkdtempSync(join(tmpdir(), 'gatehouse-faults-'))
 const startedAt = new Date()
 const machine = describeMachine()
 const served: Served[] = []
+/** This process is the clients and the instances: when it pauses, it is not the gateway that is late. */
+const pauses = monitorEventLoopDelay({ resolution: 1 })
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => finish(1))
@@ -75,6 +78,7 @@ async function main(): Promise<number> {
   const args = [join(root, 'src/main.ts'), 'run', file]
   await start({ program: process.execPath, args }, folder, port)
   await warmUp(port)
+  pauses.enable()
   return report(await inBatches(ones), await Promise.all(outages.map((run) => run())))
 }
 
@@ -99,10 +103,11 @@ async function inBatches(batches: (() => Promise<Measured>)[][]): Promise<Measur
 }
 
 function report(ones: readonly Measured[], outages: readonly Outage[]): number {
-  console.log(`${allTable(outages)}\n\n${shortTable(ones)}\n`)
+  const pauseMs = { p99: pauses.percentile(99) / 1e6, max: pauses.max / 1e6 }
+  console.log(`${allTable(outages)}\n\n${shortTable(ones)}\n\n${pauseText(pauseMs)}`)
   const missed = [...ones.flatMap(faultsOf), ...outages.flatMap(faultsOfOutage)]
   for (const text of missed) console.error(`MISSED: ${text}`)
-  if (only === undefined) write(page(startedAt, machine, ones, outages, missed))
+  if (only === undefined) write(page({ startedAt, machine, pauseMs, ones, outages, missed }))
   return missed.length === 0 ? 0 : 1
 }
 

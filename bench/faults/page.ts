@@ -94,14 +94,32 @@ export function allTable(all: readonly Outage[]): string {
   ])
 }
 
+/** A whole run. */
+export interface Run {
+  readonly startedAt: Date
+  readonly machine: Machine
+  readonly pauseMs: PauseMs
+  readonly ones: readonly Measured[]
+  readonly outages: readonly Outage[]
+  readonly missed: readonly string[]
+}
+
+/** How long the process that is clients and instances could not run. */
+export interface PauseMs {
+  readonly p99: number
+  readonly max: number
+}
+
+/** Says how far the machine itself is in the numbers. */
+export function pauseText({ p99, max }: PauseMs): string {
+  return (
+    `Clients and instances share a process; its own event loop was late by ${ms(p99)} at p99 and ${ms(max)} at most. ` +
+    'That is in all latencies, and with more than an attempt may take, the machine is too busy for this.'
+  )
+}
+
 /** The whole page. */
-export function page(
-  startedAt: Date,
-  machine: Machine,
-  ones: readonly Measured[],
-  outages: readonly Outage[],
-  missed: readonly string[],
-): string {
+export function page({ startedAt, machine, pauseMs, ones, outages, missed }: Run): string {
   return [
     `# Faults, measured on ${startedAt.toISOString().slice(0, 16).replace('T', ' ')} UTC`,
     `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB; Linux ${machine.kernel}; Node.js ${machine.node}. ` +
@@ -109,6 +127,7 @@ export function page(
     'Real sockets: a gateway with two threads, services of three instances, idempotent requests at a fixed rate, each ' +
       'timed from the moment at which it was due. 250 ms for an attempt, up to two retries, also after a 500; ' +
       'ejection, budget and all else as they come. Repeat with `npm run faults`.',
+    pauseText(pauseMs),
     `## In short\n\n${shortTable(ones)}`,
     '## One of three fails, and works again 20.75 s later',
     'The first 750 ms are three attempt timeouts. After them fewer than 0.1 % of the requests may fail, and p99 may be ' +
