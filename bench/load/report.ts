@@ -77,7 +77,8 @@ function format(value: number, { digits }: Metric): string {
   })
 }
 
-function markdown(rows: readonly string[][]): string {
+/** A Markdown table; the first row is its head. */
+export function markdown(rows: readonly string[][]): string {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
   const line = (row: readonly string[]) =>
     `| ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join(' | ')} |`

@@ -104,7 +104,7 @@ class Thread {
     this.health.update()
     const picked = this.#picker.pick(request, tried)
     if (picked === null || !this.health.isRamping) return picked
-    if (this.health.takes(picked, this.#random())) return picked
+    if (this.health.takes(picked, this.#random(), tried.length > 0)) return picked
     return this.#picker.pick(request, [...tried, picked]) ?? picked
   }
 }

@@ -8,6 +8,8 @@ import type { AddressInfo, Socket } from 'node:net'
 export type Mode = 'ok' | 'refuse' | 'reset' | 'stall' | '500' | '503' | 'slow'
 
 const OK_MS = 5
+/** So many heads are kept. */
+const RECEIVED_MAX = 10_000
 
 /** One instance. */
 export class Instance {
@@ -20,6 +22,8 @@ export class Instance {
   headers: http.OutgoingHttpHeaders = {}
   /** Whether `/health` fails, whatever becomes of other requests. */
   isSick = false
+  /** How long it takes to answer while it is well. */
+  okMs = OK_MS
   #mode: Mode = 'ok'
   #server: http.Server | null = null
   #port = 0
@@ -72,7 +76,7 @@ export class Instance {
       return
     }
     this.requests++
-    this.received.push(request)
+    if (this.received.length < RECEIVED_MAX) this.received.push(request)
     const mode = this.#mode
     if (mode === 'stall') return
     if (mode === 'reset') {
@@ -83,7 +87,8 @@ export class Instance {
     const end = (): void => {
       response.writeHead(status, this.headers).end(String(this.#port))
     }
-    if (mode === 'ok' || mode === 'slow') setTimeout(end, mode === 'ok' ? OK_MS : OK_MS * 100)
+    if (mode === 'ok' || mode === 'slow')
+      setTimeout(end, mode === 'ok' ? this.okMs : this.okMs * 100)
     else end()
   }
 }
@@ -132,9 +137,15 @@ export class Load {
   readonly #clients: Promise<void>[]
   #isOver = false
 
-  constructor(port: number, clients: number, options: http.RequestOptions = {}) {
+  /** @param options what every request carries besides; if it is a function, it is asked for each. */
+  constructor(
+    port: number,
+    clients: number,
+    options: http.RequestOptions | (() => http.RequestOptions) = {},
+  ) {
     this.#agent = new http.Agent({ keepAlive: true, maxSockets: clients })
-    this.#clients = Array.from({ length: clients }, () => this.#run(port, options))
+    const next = typeof options === 'function' ? options : () => options
+    this.#clients = Array.from({ length: clients }, () => this.#run(port, next))
   }
 
   /** Resolves when so many more answers are there. */
@@ -152,9 +163,9 @@ export class Load {
     this.#agent.destroy()
   }
 
-  async #run(port: number, options: http.RequestOptions): Promise<void> {
+  async #run(port: number, options: () => http.RequestOptions): Promise<void> {
     while (!this.#isOver) {
-      this.answers.push(await ask(port, { agent: this.#agent, ...options }))
+      this.answers.push(await ask(port, { agent: this.#agent, ...options() }))
     }
   }
 }

@@ -27,12 +27,16 @@ export interface EndpointSettings {
   readonly serviceSlot: number
 }
 
+// Not a whole number, so that the field is a double from the start.
+const UNKNOWN_LATENCY_MS = -1.5
 /** How long the memory of a latency lasts: after this time a past one counts 1/e. */
 const LATENCY_MEMORY_MS = 10_000
 /** A failure counts as an answer that took this many times the usual, within these bounds. */
 const FAILURE_FACTOR = 4
 const FAILURE_LATENCY_MIN_MS = 100
 const FAILURE_LATENCY_MAX_MS = 10_000
+/** So long after a failure with nothing since, an endpoint is tried as if it were new; as an ejection lasts. */
+const FAILURE_MEMORY_MS = 10_000
 
 /**
  * Requests in flight are shared by all threads. The latency is this thread's own: it
@@ -57,8 +61,10 @@ export class Endpoint {
   readonly #table: EndpointTable
   readonly #clock: Clock
   // Below 0 until an answer was seen.
-  #latencyMs = -1.5
+  #latencyMs = UNKNOWN_LATENCY_MS
   #observedAt = -0.5
+  /** Whether what was observed last was a failure. */
+  #hasFailed = false
 
   constructor(table: EndpointTable, settings: EndpointSettings) {
     this.key = settings.key
@@ -93,7 +99,7 @@ export class Endpoint {
   end(latencyMs: number, failed: boolean): void {
     this.#table.changeInFlight(this.slot, -1)
     const now = this.#clock.now()
-    const known = this.#latencyMs
+    const known = this.#isFailureOver(now) ? UNKNOWN_LATENCY_MS : this.#latencyMs
     const seen = failed ? penalty(latencyMs, known) : latencyMs
     if (seen >= known) {
       // A rise is believed at once, a fall only over time: queues build up faster than they drain.
@@ -103,6 +109,7 @@ export class Endpoint {
       this.#latencyMs = known * memory + seen * (1 - memory)
     }
     this.#observedAt = now
+    this.#hasFailed = failed
   }
 
   /** An attempt is over that says nothing of the endpoint: the client went away. */
@@ -121,15 +128,26 @@ export class Endpoint {
     this.#observedAt = this.#clock.now()
   }
 
+  /** What was seen of it counts no more: it was out of use since. */
+  forgetLatency(): void {
+    this.#latencyMs = UNKNOWN_LATENCY_MS
+  }
+
   /**
    * The peak-sensitive moving average of the latency this thread saw, in ms; below 0 when it saw
    * none. Forgotten little by little while this thread sends nothing there, so that an endpoint
-   * that was slow once is tried again.
+   * that was slow once is tried again; and all at once some time after it failed, for a latency
+   * that was made up says nothing of how long that takes to pass.
    */
   latencyMs(): number {
     if (this.#latencyMs <= 0 || this.#table.inFlightHere(this.slot) > 0) return this.#latencyMs
-    const idleMs = this.#clock.now() - this.#observedAt
-    return this.#latencyMs * Math.exp(-idleMs / LATENCY_MEMORY_MS)
+    const now = this.#clock.now()
+    if (this.#isFailureOver(now)) return UNKNOWN_LATENCY_MS
+    return this.#latencyMs * Math.exp((this.#observedAt - now) / LATENCY_MEMORY_MS)
+  }
+
+  #isFailureOver(now: number): boolean {
+    return this.#hasFailed && now - this.#observedAt >= FAILURE_MEMORY_MS
   }
 }
 

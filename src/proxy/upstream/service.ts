@@ -103,7 +103,7 @@ export class Service {
   concurrency: ConcurrencyGate | null = null
   #gate: ConcurrencyGate | null = null
   readonly #health: ServiceHealth
-  /** What a pick leaves out besides those tried, during a slow start. */
+  /** What a pick leaves out besides those tried, while endpoints come back. */
   readonly #skipped: Endpoint[] = []
   readonly #pools = new Map<Endpoint, ConnectionPool>()
   #endpoints: readonly Endpoint[] = []
@@ -169,7 +169,7 @@ export class Service {
     this.#health.update()
     const picked = picker.pick(request, tried)
     if (picked === null || !this.#health.isRamping) return picked
-    if (this.#health.takes(picked, this.#random())) return picked
+    if (this.#health.takes(picked, this.#random(), tried.length > 0)) return picked
     const skipped = this.#skipped
     for (let i = 0; i < tried.length; i++) skipped.push(tried[i]!)
     let other: Endpoint | null = picked

@@ -86,6 +86,26 @@ describe('power of two choices', () => {
     assert.ok(waitedMs > 5000 && waitedMs < 60_000, `tried again after ${waitedMs} ms`)
   })
 
+  test('one that failed is tried again ten seconds later, by one request, however often it failed', () => {
+    const clock = new ManualClock()
+    const { table, endpoints } = endpointsOf([1, 1], clock)
+    const picker = powerOfTwoChoices(endpoints, contextOf(table))
+    const [bad, good] = endpoints
+    answer(good!, 5)
+    for (let i = 0; i < 6; i += 1) answer(bad!, 250, true)
+    clock.advance(9_999)
+    assert.deepEqual(countsOf(picker, endpoints, 100), [0, 100])
+    clock.advance(1)
+    const [tries] = countsOf(picker, endpoints, 100)
+    assert.ok(tries! > 20, `${tries} of 100`)
+    bad!.begin()
+    assert.deepEqual(countsOf(picker, endpoints, 100), [0, 100])
+    bad!.end(5, false)
+    answer(good!, 5)
+    const [back] = countsOf(picker, endpoints, 100)
+    assert.ok(back! > 20, `${back} of 100`)
+  })
+
   test('a new endpoint gets its share at once, and no more than it can take', () => {
     const { table, endpoints } = endpointsOf([1, 1, 1, 1, 1])
     const picker = powerOfTwoChoices(endpoints, contextOf(table))

@@ -67,6 +67,8 @@ export function readmitIfDue(
   now: number,
 ): void {
   if (health.ejectedForMs(slot, now) > 0 || !health.tryLock(serviceSlot)) return
-  if (health.ejectedForMs(slot, now) <= 0) health.setBlocked(slot, Blocked.ejected, false)
+  if (health.ejectedForMs(slot, now) <= 0 && (health.blocked(slot) & Blocked.ejected) !== 0) {
+    health.readmit(slot)
+  }
   health.unlock(serviceSlot)
 }

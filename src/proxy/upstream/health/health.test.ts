@@ -136,6 +136,74 @@ describe('ejection', () => {
   })
 })
 
+describe('an endpoint that comes back', () => {
+  /** Which of these moments, each so many ms after the one before, a request may go there. */
+  function taken(pair: ReturnType<typeof pairOf>, stepsMs: readonly number[]): boolean[] {
+    const { clock, here, there } = pair
+    return stepsMs.map((ms, index) => {
+      clock.advance(ms)
+      const { health, endpoints } = index % 2 === 0 ? here : there
+      health.update()
+      return health.takes(endpoints[1]!, 0.5, false)
+    })
+  }
+
+  test('gets one request a second over all threads, until one succeeds', () => {
+    const pair = pairOf(4)
+    pair.here.fail(1, 3)
+    pair.clock.advance(1000)
+    assert.deepEqual(pair.here.usable(), [0, 1, 2, 3])
+    assert.ok(pair.here.health.isRamping)
+    assert.deepEqual(taken(pair, [0, 0, 999, 1, 0, 1000]), [true, false, false, true, false, true])
+    assert.ok(!pair.here.health.takes(pair.here.endpoints[1]!, 0.5, true), 'a retry is no trial')
+    pair.there.succeed(1)
+    assert.deepEqual(pair.here.usable(), [0, 1, 2, 3])
+    assert.ok(!pair.here.health.isRamping)
+    pair.there.usable()
+    assert.ok(!pair.there.health.isRamping)
+  })
+
+  test('begins its slow start when it has shown that it works', () => {
+    const pair = pairOf(4, { slowStartMs: 10_000 })
+    pair.here.fail(1, 3)
+    pair.clock.advance(1000)
+    pair.here.usable()
+    assert.deepEqual(taken(pair, [0, 0]), [true, false])
+    pair.clock.advance(1500)
+    pair.here.succeed(1)
+    pair.here.usable()
+    const takes = (random: number) => pair.here.health.takes(pair.here.endpoints[1]!, random, false)
+    assert.deepEqual([0.05, 0.12].map(takes), [true, false])
+  })
+
+  test('does not send the next tier home before', () => {
+    const { clock, here } = pairOf(2, {}, [0, 1])
+    here.usable()
+    here.fail(0, 3)
+    assert.deepEqual(here.usable(), [1])
+    clock.advance(1000)
+    assert.deepEqual(here.usable(), [0, 1])
+    here.succeed(0)
+    assert.deepEqual(here.usable(), [0])
+  })
+
+  test('is judged by what it does now, not by how slow it was', () => {
+    const { clock, here, there } = pairOf(4)
+    const [, back] = here.endpoints
+    for (let i = 0; i < 3; i += 1) {
+      back!.begin()
+      back!.end(250, true)
+    }
+    here.usable()
+    there.fail(1, 3)
+    assert.deepEqual(here.usable(), [0, 2, 3])
+    assert.ok(back!.latencyMs() > 250)
+    clock.advance(1000)
+    here.usable()
+    assert.ok(back!.latencyMs() < 0, 'it knows nothing of it')
+  })
+})
+
 describe('what checks say', () => {
   test('counts beside ejection, and panic puts all to use but those held back', () => {
     const { shared, here } = pairOf(5)
@@ -177,17 +245,19 @@ test('slow start: a tenth at first, all of its share in the end', () => {
   here.fail(1, 3)
   clock.advance(1000)
   here.usable()
+  here.succeed(1)
+  here.usable()
   assert.ok(here.health.isRamping)
   assert.deepEqual(
-    [0.05, 0.2].map((random) => here.health.takes(back!, random)),
+    [0.05, 0.2].map((random) => here.health.takes(back!, random, false)),
     [true, false],
   )
   clock.advance(5000)
   assert.deepEqual(
-    [0.4, 0.6].map((random) => here.health.takes(back!, random)),
+    [0.4, 0.6].map((random) => here.health.takes(back!, random, false)),
     [true, false],
   )
-  assert.ok(here.health.takes(here.endpoints[0]!, 0.99))
+  assert.ok(here.health.takes(here.endpoints[0]!, 0.99, false))
   clock.advance(5000)
   here.usable()
   assert.ok(!here.health.isRamping)

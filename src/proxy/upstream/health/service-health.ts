@@ -36,6 +36,8 @@ export class ServiceHealth {
   #changesByTime = false
   #changeAt = 0
   #isRamping = false
+  /** By place in the list: 1 for those that were out at the last look. */
+  #wasOut = new Uint8Array(0)
   #zones: ZoneShare | null = null
 
   constructor(shared: SharedHealth) {
@@ -49,6 +51,7 @@ export class ServiceHealth {
     this.#serviceSlot = endpoints[0]?.serviceSlot ?? 0
     const priorities = [...new Set(endpoints.map(({ priority }) => priority))].sort((a, b) => a - b)
     this.#tiers = priorities.map((priority) => endpoints.filter((e) => e.priority === priority))
+    this.#wasOut = new Uint8Array(endpoints.length)
     const zones = settings.zones ?? null
     this.#zones = zones === null ? null : new ZoneShare(zones)
     this.#isKnown = false
@@ -68,14 +71,20 @@ export class ServiceHealth {
     this.#compute()
   }
 
-  /** Whether the endpoint takes this request, during a slow start; `random` is uniform in [0, 1). */
-  takes(endpoint: Endpoint, random: number): boolean {
+  /**
+   * Whether the endpoint takes this attempt, during a slow start or when it was ejected before; `random`
+   * is uniform in [0, 1). What has failed elsewhere already tries nothing out.
+   */
+  takes(endpoint: Endpoint, random: number, isRetry: boolean): boolean {
     const shared = this.#shared
-    const part = shared.inUseForMs(endpoint.slot, shared.now()) / this.#settings.slowStartMs
-    return random < Math.max(part, FIRST_SHARE)
+    const { slot } = endpoint
+    if (shared.isOnTrial(slot)) return !isRetry && shared.tryTrial(slot, shared.now())
+    const { slowStartMs } = this.#settings
+    if (slowStartMs === 0) return true
+    return random < Math.max(shared.inUseForMs(slot, shared.now()) / slowStartMs, FIRST_SHARE)
   }
 
-  /** Whether some endpoint has its slow start. */
+  /** Whether some endpoint has its slow start, or has yet to show that it works again. */
   get isRamping(): boolean {
     return this.#isRamping
   }
@@ -102,11 +111,18 @@ export class ServiceHealth {
     this.#isRamping = false
     const now = shared.now()
     const { slowStartMs } = this.#settings
-    for (const { slot } of this.#endpoints) {
+    for (let index = 0; index < this.#endpoints.length; index += 1) {
+      const endpoint = this.#endpoints[index]!
+      const { slot } = endpoint
       if ((shared.blocked(slot) & Blocked.ejected) !== 0) {
         readmitIfDue(shared, this.#serviceSlot, slot, now)
         this.#changesIn(Math.max(1, shared.ejectedForMs(slot, now)), now)
       }
+      const isOut = shared.blocked(slot) !== 0
+      // What this thread remembers is how it was when it failed.
+      if (!isOut && this.#wasOut[index] === 1) endpoint.forgetLatency()
+      this.#wasOut[index] = isOut ? 1 : 0
+      if (shared.isOnTrial(slot)) this.#isRamping = true
       const rampMs = slowStartMs - shared.inUseForMs(slot, now)
       if (rampMs > 0) {
         this.#isRamping = true
@@ -132,7 +148,8 @@ export class ServiceHealth {
       let inUse = 0
       for (const endpoint of tier) {
         endpoint.usable = this.#shared.blocked(endpoint.slot) === 0
-        if (endpoint.usable) inUse += 1
+        // Until one on trial has shown that it works, the next tier stays ready.
+        if (endpoint.usable && !this.#shared.isOnTrial(endpoint.slot)) inUse += 1
         zones?.count(endpoint, endpoint.usable)
       }
       if (inUse > 0 && inUse >= panicBelow * tier.length) {

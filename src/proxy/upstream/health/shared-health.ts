@@ -28,6 +28,8 @@ export interface HealthCapacity {
 const LINE = 16
 /** What a good record of a minute forgives: one ejection. */
 const FORGIVING_MS = 60_000
+/** So often a request may try an endpoint that was ejected, until one succeeds. */
+const TRIAL_EVERY_MS = 1000
 /** Nothing is remembered for longer: the clock of ticks goes round in 49 days. */
 const MEMORY_MS_MAX = 86_400_000
 
@@ -46,7 +48,7 @@ export const ServiceCell = {
 
 /** Bytes that the shared state of so many takes. */
 export function healthBytes({ endpointsMax, servicesMax, threadsMax }: HealthCapacity): number {
-  return (LINE + strideOf(endpointsMax) * (5 + 2 * threadsMax) + servicesMax * LINE) * 4
+  return (LINE + strideOf(endpointsMax) * (6 + 2 * threadsMax) + servicesMax * LINE) * 4
 }
 
 /**
@@ -64,6 +66,7 @@ export class SharedHealth {
   readonly #level: number
   readonly #since: number
   readonly #inRow: number
+  readonly #trial: number
   readonly #attempts: number
   readonly #failures: number
   readonly #services: number
@@ -87,7 +90,8 @@ export class SharedHealth {
     this.#level = this.#until + this.#stride
     this.#since = this.#level + this.#stride
     this.#inRow = this.#since + this.#stride
-    this.#attempts = this.#inRow + this.#stride
+    this.#trial = this.#inRow + this.#stride
+    this.#attempts = this.#trial + this.#stride
     this.#failures = this.#attempts + this.#stride * this.#threadsMax
     this.#services = this.#failures + this.#stride * this.#threadsMax
     this.#servicesMax = capacity.servicesMax
@@ -137,6 +141,7 @@ export class SharedHealth {
     const { cells } = this
     cells[this.#ownAttempts + slot]! += 1
     if (cells[this.#inRow + slot] !== 0) Atomics.store(cells, this.#inRow + slot, 0)
+    if (cells[this.#trial + slot] !== 0) this.#endTrial(slot)
   }
 
   /** A request failed there. @returns how many in a row did, over all threads. */
@@ -169,7 +174,37 @@ export class SharedHealth {
     Atomics.store(cells, this.#level + slot, level)
     Atomics.store(cells, this.#until + slot, (now + durationOf(level)) | 0)
     Atomics.store(cells, this.#inRow + slot, failuresInRow - 1)
+    Atomics.store(cells, this.#trial + slot, 0)
     this.setBlocked(slot, Blocked.ejected, true)
+  }
+
+  /** Takes an ejected endpoint into use again, for one request at a time until one succeeds. */
+  readmit(slot: number): void {
+    // 0 stands for "not on trial", here and below.
+    Atomics.store(this.cells, this.#trial + slot, this.now() || 1)
+    this.setBlocked(slot, Blocked.ejected, false)
+  }
+
+  /** Whether the endpoint has not shown yet that it works again. */
+  isOnTrial(slot: number): boolean {
+    return Atomics.load(this.cells, this.#trial + slot) !== 0
+  }
+
+  /** Takes the right to send one request to an endpoint on trial. */
+  tryTrial(slot: number, now: number): boolean {
+    const cell = this.#trial + slot
+    const nextAt = Atomics.load(this.cells, cell)
+    const leftMs = (nextAt - now) | 0
+    // More than that was never written: the clock has gone round since.
+    if (nextAt === 0 || (leftMs > 0 && leftMs <= TRIAL_EVERY_MS)) return false
+    const next = (now + TRIAL_EVERY_MS) | 0 || 1
+    return Atomics.compareExchange(this.cells, cell, nextAt, next) === nextAt
+  }
+
+  #endTrial(slot: number): void {
+    if (Atomics.exchange(this.cells, this.#trial + slot, 0) === 0) return
+    this.startUse(slot)
+    Atomics.add(this.cells, 0, 1)
   }
 
   /** Sets or clears one reason. @returns whether that changed anything. */
@@ -193,7 +228,7 @@ export class SharedHealth {
   /** Forgets all about an endpoint: its place goes to another address. */
   clear(slot: number): void {
     const { cells } = this
-    for (const first of [LINE, this.#until, this.#level, this.#since, this.#inRow]) {
+    for (const first of [LINE, this.#until, this.#level, this.#since, this.#inRow, this.#trial]) {
       Atomics.store(cells, first + slot, 0)
     }
     Atomics.add(cells, 0, 1)
