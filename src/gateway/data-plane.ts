@@ -364,10 +364,12 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   #configureServices(): void {
     const used = new Set<Endpoint>()
     for (const [name, settings] of this.live.services) {
-      const found = this.#addresses.find((service) => service.name === name)
-      const endpoints = (found?.endpoints ?? []).map((endpoint) => this.#registry.get(endpoint))
+      const service = this.#service(name)
+      const found = this.#addresses.find((known) => known.name === name)
+      // One that the next snapshot leaves out keeps its endpoints for those who still need it.
+      const endpoints = found?.endpoints.map((e) => this.#registry.get(e)) ?? service.endpoints
       for (const endpoint of endpoints) used.add(endpoint)
-      this.#service(name).configure(settings, endpoints, this.#table.turns(found?.slot ?? 0))
+      service.configure(settings, endpoints, this.#table.turns(endpoints[0]?.serviceSlot ?? 0))
     }
     this.#registry.retain(used)
   }
