@@ -53,10 +53,12 @@ export class PlaneServices {
     const { table } = this.#environment
     const used = new Set<Endpoint>()
     for (const [name, settings] of live.services) {
-      const found = this.#addresses.find((service) => service.name === name)
-      const endpoints = (found?.endpoints ?? []).map((endpoint) => this.#registry.get(endpoint))
+      const service = this.get(name)
+      const found = this.#addresses.find((known) => known.name === name)
+      // One that the next snapshot leaves out keeps its endpoints for those who still need it.
+      const endpoints = found?.endpoints.map((e) => this.#registry.get(e)) ?? service.endpoints
       for (const endpoint of endpoints) used.add(endpoint)
-      this.get(name).configure(settings, endpoints, table.turns(found?.slot ?? 0))
+      service.configure(settings, endpoints, table.turns(endpoints[0]?.serviceSlot ?? 0))
     }
     this.#registry.retain(used)
   }

@@ -423,6 +423,26 @@ describe('a hedge that waits for a connection', () => {
     await order
     await assertQuiet(gateway)
   })
+
+  test('ends with the deadline of the request, though the first attempt gave up its place', async (t) => {
+    const connections = { max: 1, queueTimeout: '100ms' }
+    const deadline = { header: 'X-Deadline', unit: 'ms' }
+    const { desk, gateway, client } = await start(t, 2, { connections, deadline })
+    const other = await gateway.connect()
+    const order = other.exchange(ORDER)
+    const busy = await desk.arrival(0)
+    const before = client.exchange(ORDER)
+    await (await desk.arrival(1)).connection.answer('before')
+    await before
+    const answer = client.exchange(`GET / HTTP/1.1\r\n${HOST}X-Deadline: 1500\r\n\r\n`)
+    const hedge = await desk.arrival(2)
+    assert.notEqual(hedge.endpoint, busy.endpoint)
+    assert.equal((await answer).problem.code, 'deadline_exceeded')
+    assert.notEqual(await hedge.connection.closed(), 'open')
+    await busy.connection.answer('ordered')
+    await order
+    await assertQuiet(gateway)
+  })
 })
 
 test('a reload between an attempt and its hedge changes nothing for them', async (t) => {
@@ -452,6 +472,25 @@ test('a hedge whose kept connection has died is sent on another one', async (t) 
   const third = await desk.arrival(4)
   assert.equal(third.endpoint, second.endpoint)
   await third.connection.answer('hedge')
+  assert.equal((await answer).text, 'hedge')
+  await assertQuiet(gateway)
+})
+
+test('an attempt whose kept connection has died, and that may not be repeated, leaves it to the hedge', async (t) => {
+  const { desk, gateway, client } = await start(t, 2, { retries: { methods: ['PUT'] } })
+  for (let i = 0; i < 2; i++) {
+    const answer = client.exchange(`POST / HTTP/1.1\r\n${HOST}Content-Length: 0\r\n\r\n`)
+    await (await desk.arrival(i)).connection.answer('ok')
+    await answer
+  }
+  const answer = client.exchange(GET)
+  const [first, second] = [await desk.arrival(2), await desk.arrival(3)]
+  first.connection.reset()
+  await eventually(
+    () => gateway.metric('gatehouse_upstream_errors_total') === 1,
+    () => 'the first attempt to fail',
+  )
+  await second.connection.answer('hedge')
   assert.equal((await answer).text, 'hedge')
   await assertQuiet(gateway)
 })

@@ -248,7 +248,8 @@ export class Attempts extends CurrentAttempt implements UpstreamSide, ResponseSi
     this.countFailure(code)
     this.leaveEndpoint(null)
     if (!this.#canRepeat()) {
-      this.#giveUp(code, true)
+      this.disarm()
+      if (this.hedging?.isRunning !== true) this.#giveUp(code, true)
       return
     }
     this.run.body?.close()
@@ -297,6 +298,7 @@ export class Attempts extends CurrentAttempt implements UpstreamSide, ResponseSi
       return
     }
     this.#lastError = code
+    this.disarm()
     this.pool?.cancel(this)
     this.leaveEndpoint(null)
   }

@@ -108,6 +108,7 @@ export class Service {
   readonly #pools = new Map<Endpoint, ConnectionPool>()
   #endpoints: readonly Endpoint[] = []
   #picker: Picker | null = null
+  #isClosed = false
 
   constructor(name: string, random: () => number, environment: PoolEnvironment) {
     this.name = name
@@ -228,6 +229,8 @@ export class Service {
     const { pool } = this.settings
     const made = new ConnectionPool(target, endpoint.slot, pool, this.#environment)
     this.#pools.set(endpoint, made)
+    // An exchange from before a reload still goes there; nobody else will.
+    if (this.#isClosed || !this.#endpoints.includes(endpoint)) made.close()
     return made
   }
 
@@ -242,8 +245,9 @@ export class Service {
     this.#gate?.configure(settings, serviceSlot)
   }
 
-  /** Closes all that is idle, and the rest as it comes back. */
+  /** Closes all that is idle, and the rest as it comes back; exchanges that go on may still use it. */
   close(): void {
+    this.#isClosed = true
     this.#bound(null, 0)
     for (const pool of this.#pools.values()) pool.close()
     this.#pools.clear()
