@@ -177,7 +177,7 @@ export class Service {
     for (let i = 0; i < OTHER_PICKS_MAX && other !== null; i++) {
       skipped.push(other)
       other = picker.pick(request, skipped)
-      if (other !== null && this.#health.takes(other, this.#random())) break
+      if (other !== null && this.#health.takes(other, this.#random(), tried.length > 0)) break
     }
     skipped.length = 0
     return other ?? picked
