@@ -170,14 +170,15 @@ export class Service {
     this.#health.update()
     const picked = picker.pick(request, tried)
     if (picked === null || !this.#health.isRamping) return picked
-    if (this.#health.takes(picked, this.#random(), tried.length > 0)) return picked
+    const isRetry = tried.length > 0
+    if (this.#health.takes(picked, this.#random(), isRetry)) return picked
     const skipped = this.#skipped
     for (let i = 0; i < tried.length; i++) skipped.push(tried[i]!)
     let other: Endpoint | null = picked
     for (let i = 0; i < OTHER_PICKS_MAX && other !== null; i++) {
       skipped.push(other)
       other = picker.pick(request, skipped)
-      if (other !== null && this.#health.takes(other, this.#random(), tried.length > 0)) break
+      if (other !== null && this.#health.takes(other, this.#random(), isRetry)) break
     }
     skipped.length = 0
     return other ?? picked
