@@ -130,6 +130,7 @@ export class ServerConnection extends ClientPeer implements BodySink {
     if (this.#input === Input.closed) return
     this.flush()
     this.#sink = null
+    this.#input = Input.closed
     this.socket.resetAndDestroy()
   }
 

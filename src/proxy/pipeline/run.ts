@@ -372,6 +372,7 @@ export class ExchangeRun extends Exchange implements RequestSink, BodyOwner, Lon
 
   /** A piece of a body through its stages; null marks the end. What ends the exchange is answered here. */
   #through(direction: number, data: Buffer | null, ran = this.#ran): Buffer | null {
+    if (this.isFinished) return null
     const result = bodyThrough(this, this.plan.stages, ran, direction, data)
     if (result instanceof Reply) this.respond(result)
     else if (result instanceof HookFailure) this.#policyFailed(result.stage, result.error)

@@ -3,7 +3,7 @@
 import type { Kept } from '../policy.ts'
 
 /** Memory that all copies of a thread hold at one time. */
-export const MIRROR_BYTES_MAX = 32 * 1024 ** 2
+const MIRROR_BYTES_MAX = 32 * 1024 ** 2
 /** What a copy is counted with beside its bodies. */
 export const COPY_BYTES = 4096
 
