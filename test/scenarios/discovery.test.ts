@@ -45,7 +45,10 @@ describe('SRV records', () => {
     records(`10 2 ${one!.port} a.test`, `10 1 ${two!.port} b.test`, `20 1 ${spare!.port} c.test`)
     const { port, problems } = await open()
     for (let i = 0; i < 30; i++) await ask(port)
-    assert.deepEqual([one!.requests, two!.requests, spare!.requests], [20, 10, 0])
+    // An answer to a look-up that comes in between begins the turns anew: one request more or less.
+    const shares = [one!.requests, two!.requests, spare!.requests]
+    assert.ok(Math.abs(one!.requests - 20) <= 1, `${shares}`)
+    assert.equal(two!.requests, 30 - one!.requests, `${shares}`)
 
     records(`20 1 ${spare!.port} c.test`)
     await becomes(port, [spare!])
