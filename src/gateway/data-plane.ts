@@ -72,7 +72,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
   readonly #counters: PlaneCounters
   readonly #pulse: Pulse
   readonly #connectionCount: ConnectionCount
-  readonly #places: SharedMemoryStore
+  readonly #store: SharedMemoryStore
   readonly #services: PlaneServices
   readonly #prepared = new Map<number, Prepared>()
   /** By their keys: a configuration may list them in another order than the last. */
@@ -109,7 +109,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
       counters: this.#counters.overload,
       log: options.log,
     })
-    this.#places = new SharedMemoryStore(shared.store, threadIndex)
+    this.#store = new SharedMemoryStore(shared.store, threadIndex, options.clock)
     this.#services = new PlaneServices({
       wheel: this.wheel,
       readBuffer: this.readBuffer,
@@ -119,7 +119,7 @@ export class ThreadPlane implements DataPlane, ListenerHost {
     this.#documents = options.documents === undefined ? new DocumentFetcher(this.clock) : null
     const attempts = new SharedMemoryStore(shared.failedAttempts, threadIndex, options.clock)
     this.#state = {
-      store: new SharedMemoryStore(shared.store, threadIndex, options.clock),
+      store: this.#store,
       failedAttempts: new CountedFailures(attempts, this.clock),
       places: attempts,
       documents: options.documents ?? this.#documents!,
@@ -297,14 +297,14 @@ export class ThreadPlane implements DataPlane, ListenerHost {
 
   admitFrom(ip: string): string | null {
     const key = `connections from ${networkOf(ip, CLIENT_IPV6_BITS)}`
-    const { noRoom } = this.#places
-    if (this.#places.enter(key, this.live.document.limits.connectionsPerIpMax)) return key
+    const { noRoom } = this.#store
+    if (this.#store.enter(key, this.live.document.limits.connectionsPerIpMax)) return key
     // More addresses than can be counted are no reason to refuse one: all together are bounded as well.
-    return this.#places.noRoom > noRoom ? '' : null
+    return this.#store.noRoom > noRoom ? '' : null
   }
 
   releaseFrom(key: string): void {
-    this.#places.leave(key)
+    this.#store.leave(key)
   }
 
   ticketKeys(): Buffer {
