@@ -42,3 +42,13 @@ function parents(): [child: number, parent: number][] {
     return stat === null ? [] : [[Number(name), Number(stat[1])]]
   })
 }
+
+/** Whether a process of this number exists. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -7,7 +7,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
-import { familyOf } from '../../scripts/process-tree.ts'
+import { familyOf, isAlive } from '../../scripts/process-tree.ts'
 
 const shell = promisify(execFile)
 
@@ -66,15 +66,6 @@ async function openShop(context: TestContext): Promise<Shop> {
   const lines = text.split('\n').filter((line) => line.startsWith('    curl '))
   const url = `http://localhost:${port}`
   return { process: child, url, screen: () => text, lines, pids: familyOf(pid) }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }
 
 async function run(line: string): Promise<string> {

@@ -1,6 +1,7 @@
 // A module that finds endpoints and sits in native code: no process outlives its end because of it.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { isAlive } from '../../scripts/process-tree.ts'
 import { BlockingPipe } from '../../src/control/process/blocking-pipe.test-support.ts'
 import {
   childrenOf,
@@ -52,15 +53,6 @@ routes: [{ path: /s, to: s }, { path: /*, respond: { body: hello } }]
     if (child !== null && isAlive(child)) process.kill(child, 'SIGKILL')
     await gateway.stop()
     pipe.remove()
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
   }
 }
 
