@@ -156,11 +156,11 @@ export const hedgeSchema = z
   .strictObject({
     after: z
       .union([
-        durationMs({ min: 1, max: 600_000 }).transform((afterMs) => ({ afterMs, quantile: 0 })),
         z
           .string()
           .regex(PERCENTILE, 'expected a duration like 50ms, or a percentile from p50 to p99.9')
           .transform((text) => ({ afterMs: 0, quantile: Number(PERCENTILE.exec(text)![1]) / 100 })),
+        durationMs({ min: 1, max: 600_000 }).transform((afterMs) => ({ afterMs, quantile: 0 })),
       ])
       .describe(
         'When: so long after an attempt began, like `50ms`, or when so many of the answers of the last minutes were there, like `p95`.',
